@@ -1,0 +1,2 @@
+"""pyrolite."""
+from pyrolite.constants import VERSION as __version__
