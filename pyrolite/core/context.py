@@ -1,0 +1,250 @@
+"""The call context: what is known about the call that the current thread makes or serves ([CTX-1])."""
+
+from __future__ import annotations
+
+import random
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from pyrolite.errors import PyroError
+from pyrolite.wire.message import ANNOTATION_CORRELATION, Frame
+
+if TYPE_CHECKING:
+    from pyrolite.net.connection import SocketConnection
+
+__all__ = ["CallState", "correlation_from", "current_context", "fresh_correlation"]
+
+_random_bits = random.getrandbits
+#: version and variant bits of a random UUID (RFC 4122)
+_UUID4_CLEAR: Final = ~((0xF000 << 64) | (0xC000 << 48))
+_UUID4_SET: Final = (4 << 76) | (0x8000 << 48)
+
+
+def fresh_correlation() -> bytes:
+    """The 16 bytes of a new random UUID.
+
+    Ids for log files, not secrets: the process's random generator is enough, and saves a system call per request.
+    """
+    return ((_random_bits(128) & _UUID4_CLEAR) | _UUID4_SET).to_bytes(16, "big")
+
+
+def correlation_from(annotations: dict[str, bytes]) -> bytes:
+    """The correlation id in a message's annotations, or a fresh one ([WIRE-29]).
+
+    Raises:
+        ValueError: the annotation is not 16 bytes long.
+    """
+    value = annotations.get(ANNOTATION_CORRELATION)
+    if value is None:
+        return fresh_correlation()
+    if len(value) != 16:
+        raise ValueError("bytes is not a 16-char string")
+    return value
+
+
+class CallState:
+    """The fields of the context, for one thread or one request."""
+
+    __slots__ = (
+        "annotations",
+        "client",
+        "client_sock_addr",
+        "correlation",
+        "in_request",
+        "msg_flags",
+        "outgoing",
+        "received",
+        "response_annotations",
+        "seq",
+        "serializer_id",
+    )
+
+    def __init__(
+        self,
+        client: SocketConnection | None = None,
+        frame: Frame | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        self.client = client
+        self.response_annotations: dict[str, Any] = {}
+        #: 16 bytes; the UUID object is made when somebody looks
+        self.correlation = correlation
+        if frame is None:
+            self.client_sock_addr: Any = None
+            self.seq = self.msg_flags = self.serializer_id = 0
+            self.annotations: dict[str, Any] = {}
+            self.received: dict[str, Any] | None = None
+            self.in_request = False
+        else:
+            self.client_sock_addr = client.peer_address if client is not None else None
+            _, self.msg_flags, self.seq, self.serializer_id, self.annotations, _ = frame
+            # what came with the request is readable but never sent on by nested calls ([PRX-46])
+            self.received = dict(self.annotations) if self.annotations else None
+            self.in_request = True
+
+    def copy(self) -> CallState:
+        """An independent copy for another thread."""
+        other = CallState.__new__(CallState)
+        for name in CallState.__slots__:
+            if name != "outgoing":
+                setattr(other, name, getattr(self, name))
+        other.annotations = dict(self.annotations)
+        other.response_annotations = dict(self.response_annotations)
+        return other
+
+    def take_annotations(self) -> dict[str, Any]:
+        """The annotations to send with a call made now."""
+        annotations = self.annotations
+        received = self.received
+        if received:
+            return {key: value for key, value in annotations.items() if received.get(key) is not value}
+        return annotations
+
+    def forget_sent(self) -> None:
+        """One-shot use: what was sent with a call is not sent with the next ([WIRE-24])."""
+        if self.received is None:
+            self.annotations = {}
+        else:
+            received = self.received
+            self.annotations = {k: v for k, v in self.annotations.items() if received.get(k) is v}
+
+
+class _CallContext(threading.local):
+    """The thread's view of its current call.
+
+    In a client, ``annotations`` and ``correlation_id`` are sent with the next call and ``response_annotations`` are those
+    of the last answer. In a running remote method, the fields describe the request, and ``response_annotations`` are
+    sent with its answer.
+
+    Thread safety: every thread has its own values.
+    """
+
+    def __init__(self) -> None:
+        self._state = CallState()
+
+    @property
+    def client(self) -> SocketConnection | None:
+        """The connection that the request came from."""
+        return self._state.client
+
+    @client.setter
+    def client(self, value: SocketConnection | None) -> None:
+        self._state.client = value
+
+    @property
+    def client_sock_addr(self) -> Any:
+        """Address of the client: a tuple, text or bytes for Unix sockets, None when unknown."""
+        return self._state.client_sock_addr
+
+    @client_sock_addr.setter
+    def client_sock_addr(self, value: Any) -> None:
+        self._state.client_sock_addr = value
+
+    @property
+    def seq(self) -> int:
+        """Sequence number of the request."""
+        return self._state.seq
+
+    @seq.setter
+    def seq(self, value: int) -> None:
+        self._state.seq = value
+
+    @property
+    def msg_flags(self) -> int:
+        """Message flags of the request."""
+        return self._state.msg_flags
+
+    @msg_flags.setter
+    def msg_flags(self, value: int) -> None:
+        self._state.msg_flags = value
+
+    @property
+    def serializer_id(self) -> int:
+        """Serializer id of the request."""
+        return self._state.serializer_id
+
+    @serializer_id.setter
+    def serializer_id(self, value: int) -> None:
+        self._state.serializer_id = value
+
+    @property
+    def annotations(self) -> dict[str, Any]:
+        """Annotations to send with the next call; in a remote method, those of the request."""
+        return self._state.annotations
+
+    @annotations.setter
+    def annotations(self, value: dict[str, Any]) -> None:
+        self._state.annotations = value
+
+    @property
+    def response_annotations(self) -> dict[str, Any]:
+        """Annotations of the last answer; in a remote method, those to send with its answer."""
+        return self._state.response_annotations
+
+    @response_annotations.setter
+    def response_annotations(self, value: dict[str, Any]) -> None:
+        self._state.response_annotations = value
+
+    @property
+    def correlation_id(self) -> uuid.UUID | None:
+        """Id that related calls share; None when there is none."""
+        correlation = self._state.correlation
+        return None if correlation is None else uuid.UUID(bytes=correlation)
+
+    @correlation_id.setter
+    def correlation_id(self, value: uuid.UUID | None) -> None:
+        if value is not None and not isinstance(value, uuid.UUID):
+            raise TypeError("correlation_id must be a uuid.UUID or None")
+        self._state.correlation = None if value is None else value.bytes
+
+    #: protocol version of the request; 0 outside of one
+    @property
+    def protocol(self) -> int:
+        """Protocol version of the request, 0 outside of requests."""
+        return 48 if self._state.in_request else 0
+
+    def to_global(self) -> dict[str, Any]:
+        """All fields as a dict, to be installed in another thread with `from_global` ([CTX-4])."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    def from_global(self, values: dict[str, Any]) -> None:
+        """Install what `to_global` gave; missing fields get their initial value."""
+        self._state = CallState()
+        for name in _FIELDS:
+            if name in values:
+                setattr(self, name, values[name])
+
+    def track_resource(self, resource: Any) -> None:
+        """Have ``resource.close()`` called when the client's connection ends ([CTX-5]).
+
+        Raises:
+            PyroError: no request is being served.
+        """
+        if self.client is None:
+            raise PyroError("cannot track resource on a connectionless call")
+        self.client.tracked_resources.add(resource)
+
+    def untrack_resource(self, resource: Any) -> None:
+        """Undo `track_resource`; unknown resources are ignored.
+
+        Raises:
+            PyroError: no request is being served.
+        """
+        if self.client is None:
+            raise PyroError("cannot untrack resource on a connectionless call")
+        self.client.tracked_resources.discard(resource)
+
+
+_FIELDS: Final = (
+    "client",
+    "client_sock_addr",
+    "seq",
+    "msg_flags",
+    "serializer_id",
+    "annotations",
+    "response_annotations",
+    "correlation_id",
+)
+
+current_context = _CallContext()

@@ -1,0 +1,420 @@
+"""One request message in, one answer message out: decode, authorise, find object and member, call, encode.
+
+No socket is touched here. `Dispatcher.answer` is the whole walk of a request; the steps below it are in its order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pyrolite import compression
+from pyrolite.core import blob
+from pyrolite.core.context import CallState, correlation_from, current_context
+from pyrolite.core.exposure import (
+    get_exposed_members,
+    get_exposed_property_value,
+    getAttribute,
+    set_exposed_property_value,
+)
+from pyrolite.core.failure import ExceptionEncoder, is_interrupt, remote_form
+from pyrolite.core.futures import _ExceptionWrapper
+from pyrolite.errors import DaemonError, MessageTooLargeError, ProtocolError, SerializeError
+from pyrolite.serializers import get_serializer_by_id
+from pyrolite.wire import v48
+from pyrolite.wire.message import (
+    ANNOTATION_CORRELATION,
+    ANNOTATION_STREAM,
+    FLAGS_BATCH,
+    FLAGS_COMPRESSED,
+    FLAGS_EXCEPTION,
+    FLAGS_ITEMSTREAMRESULT,
+    FLAGS_KEEPSERIALIZED,
+    FLAGS_ONEWAY,
+    MSG_RESULT,
+    RESERVED_ANNOTATIONS,
+    Buffer,
+    Frame,
+)
+
+if TYPE_CHECKING:
+    from pyrolite.configuration import Configuration
+    from pyrolite.core.instances import InstanceTable
+    from pyrolite.core.oneway import OnewayPool
+    from pyrolite.core.streams import StreamTable
+    from pyrolite.net.connection import SocketConnection
+    from pyrolite.serializers import SerializerBase
+
+__all__ = ["Answer", "Dispatcher"]
+
+log = logging.getLogger("pyrolite.core")
+
+#: Types of results that are no iterators, checked before the slow abstract base class.
+_PLAIN_RESULTS: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
+
+
+class Answer(NamedTuple):
+    """What to send for a request: ``head`` and ``payload`` of a message (None: nothing), then what to raise (or None)."""
+
+    parts: tuple[bytes, Buffer] | None
+    error: BaseException | None
+
+
+_NO_ANSWER: Final = Answer(None, None)
+
+
+class Request(NamedTuple):
+    """A decoded call."""
+
+    object_id: str
+    method: str
+    vargs: Any
+    kwargs: Any
+
+
+class Dispatcher:
+    """Answers the requests of one daemon.
+
+    Args:
+        objects: object id to registered object or class; looked at, never changed.
+        instances: makes the instances of registered classes.
+        streams: keeps the iterators that are sent item by item.
+        oneway: runs the calls that nobody waits for.
+        serializers: accepted serializers by id.
+        hook: the daemon's overridable ``annotations()``.
+        config: where the items come from that take effect at each use.
+
+    Thread safety: `answer` may run in many threads at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        objects: Mapping[str, Any],
+        instances: InstanceTable,
+        streams: StreamTable,
+        oneway: OnewayPool,
+        serializers: Mapping[int, SerializerBase],
+        hook: Callable[[], dict[str, Any]],
+        config: Configuration,
+    ) -> None:
+        self.objects = objects
+        self.instances = instances
+        self.streams = streams
+        self.oneway = oneway
+        self.serializers = serializers
+        self.hook = hook
+        self.config = config
+        self.hmac_key: bytes | None = None
+        self._failures = ExceptionEncoder(config)
+
+    # ---- the walk of a request
+
+    def answer(self, frame: Frame, connection: SocketConnection) -> Answer:
+        """Serve the INVOKE message ``frame`` that came from ``connection``; never raises for what a request does.
+
+        The call context is that of the request while its method runs, and afterwards what it was before ([CTX-3]).
+        """
+        before = current_context._state
+        serializer = self.serializers.get(frame.serializer_id)
+        # so that a failure up to here does not carry an id of somebody else
+        state = current_context._state = CallState(connection, frame)
+        try:
+            state.correlation = correlation_from(frame.annotations)
+            if serializer is None:
+                raise SerializeError(f"message used serializer that is not accepted: {frame.serializer_id}")
+            request = self._decode(frame, serializer)
+            target = self._find_object(request.object_id, connection)
+            if frame.flags & FLAGS_BATCH:
+                result: Any = self._run_batch(target, request)
+            elif request.method in _ATTRIBUTE_ACCESS:
+                result = self._access_attribute(target, request)
+            else:
+                method = self._find_method(target, request.method)
+                if frame.flags & FLAGS_ONEWAY:
+                    self._call_oneway(method, request)
+                    return _NO_ANSWER
+                kwargs = request.kwargs
+                result = method(*request.vargs, **kwargs) if kwargs else method(*request.vargs)
+                if type(result) not in _PLAIN_RESULTS and isinstance(result, Iterator):
+                    return self._stream_answer(frame, result, connection, serializer)
+            if frame.flags & FLAGS_ONEWAY:
+                return _NO_ANSWER
+            return Answer(self._encode_result(frame, result, serializer), None)
+        except BaseException as error:
+            return self._failure_answer(frame, error, serializer)
+        finally:
+            current_context._state = before
+
+    def _decode(self, frame: Frame, serializer: SerializerBase) -> Request:
+        """The call in the payload ([WIRE-70], [WIRE-74], [WIRE-86])."""
+        if frame.flags & FLAGS_KEEPSERIALIZED:
+            if frame.flags & FLAGS_BATCH:
+                raise ProtocolError("malformed blob annotation")
+            target = blob.read_info(frame)
+            message = blob.Message.from_frame(frame)
+            return Request(
+                target.object_id, target.method, (blob.SerializedBlob(target.info, message, is_blob=True),), {}
+            )
+        data = frame.data
+        try:
+            if frame.flags & FLAGS_COMPRESSED:
+                data = compression.decompress(data, self.config.MAX_MESSAGE_SIZE)
+            request = Request(*serializer.loadsCall(data))
+        except MessageTooLargeError:
+            raise
+        except SerializeError as error:
+            raise SerializeError(f"cannot deserialize request: {error}") from error
+        if (
+            type(request.object_id) is str
+            and type(request.method) is str
+            and isinstance(request.vargs, (tuple, list))
+            and (request.kwargs is None or isinstance(request.kwargs, dict))
+        ):
+            return request
+        raise ProtocolError("malformed request")
+
+    def _find_object(self, object_id: str, connection: SocketConnection) -> Any:
+        target = self.objects.get(object_id)
+        if target is None:
+            log.debug("unknown object requested: %r", object_id)
+            raise DaemonError("unknown object")
+        if isinstance(target, type):
+            return self.instances.instance_for(target, connection)
+        return target
+
+    def _find_method(self, target: Any, name: str) -> Callable[..., Any]:
+        """The bound method ``name`` if clients may call it ([WIRE-72], [EXP-11]).
+
+        The class's metadata, which is cached, answers the usual case: the name is that of an exposed method. The flag is
+        still looked at on what is going to be called.
+        """
+        only_exposed = self.config.REQUIRE_EXPOSE
+        if name in get_exposed_members(target, only_exposed)["methods"]:
+            method = getattr(target, name)
+            if not only_exposed or getattr(method, "_pyroExposed", False):
+                return method  # type: ignore[no-any-return]
+        return getAttribute(target, name, only_exposed)  # type: ignore[no-any-return]
+
+    def _access_attribute(self, target: Any, request: Request) -> Any:
+        """Remote read or write of a property ([WIRE-95])."""
+        access, count = _ATTRIBUTE_ACCESS[request.method]
+        vargs = request.vargs
+        if len(vargs) != count or not isinstance(vargs[0], str):
+            raise ProtocolError("malformed request")
+        return access(target, *vargs, only_exposed=self.config.REQUIRE_EXPOSE)
+
+    # ---- batches and oneway calls
+
+    def _run_batch(self, target: Any, request: Request) -> list[Any]:
+        """Results of the calls of a batch; the last one may be a wrapped exception ([WIRE-91], [BAT-8])."""
+        calls = []
+        for entry in request.vargs:
+            if not (isinstance(entry, (tuple, list)) and len(entry) == 3 and type(entry[0]) is str):
+                raise ProtocolError("malformed request")
+            calls.append(entry)
+        results: list[Any] = []
+        limit, size = self.config.MAX_MESSAGE_SIZE, 0
+        try:
+            # a bad name anywhere runs nothing
+            methods = [self._find_method(target, name) for name, _, _ in calls]
+        except AttributeError as error:
+            return [self._wrapped(error)]
+        for method, (name, vargs, kwargs) in zip(methods, calls, strict=True):
+            try:
+                result = method(*vargs, **(kwargs or {}))
+                if type(result) not in _PLAIN_RESULTS and isinstance(result, Iterator):
+                    raise TypeError(f"result of {name!r} is an iterator, which cannot be part of a batch")
+                if limit:
+                    size += _rough_size(result)
+                    if size > limit:
+                        raise MessageTooLargeError(f"max message size exceeded ({size} where max={limit})")
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                results.append(self._wrapped(error))
+                break
+            results.append(result)
+        return results
+
+    def _wrapped(self, error: BaseException) -> _ExceptionWrapper:
+        error = remote_form(error)
+        self._failures.attach_traceback(error)
+        return _ExceptionWrapper(error)
+
+    def _call_oneway(self, method: Callable[..., Any], request: Request) -> None:
+        """Call without an answer, in a thread of the oneway pool or right here ([DMN-63], [DMN-64])."""
+        kwargs = request.kwargs or {}
+        if self.config.ONEWAY_THREADED:
+            state = current_context._state.copy()
+            self.oneway.submit(lambda: _run_oneway(method, request.vargs, kwargs, state))
+        else:
+            _run_oneway(method, request.vargs, kwargs, current_context._state)
+
+    # ---- answers
+
+    def _encode_result(self, frame: Frame, result: Any, serializer: SerializerBase) -> tuple[bytes, Buffer]:
+        """The RESULT message of a call that succeeded ([WIRE-73])."""
+        if isinstance(result, blob.SerializedBlob):
+            raise SerializeError("a SerializedBlob cannot be returned")
+        payload: Buffer
+        flags = frame.flags & FLAGS_BATCH
+        if flags:
+            payload = self._encode_batch(result, serializer)
+        else:
+            payload = serializer.dumps(result)
+        config = self.config
+        if config.COMPRESSION:
+            payload, compressed = compression.compress(payload)
+            if compressed:
+                flags |= FLAGS_COMPRESSED
+        state = current_context._state
+        extra = self.hook()
+        limit = config.MAX_MESSAGE_SIZE
+        if not state.response_annotations and not extra and not self.hmac_key:
+            # the usual case: the correlation id is the only annotation
+            chunks = v48.CORRELATION_HEAD + state.correlation  # type: ignore[operator]
+            return (
+                v48.pack(MSG_RESULT, flags, frame.seq, frame.serializer_id, len(payload), chunks, limit),
+                payload,
+            )
+        annotations = self.annotations(state, extra)
+        return v48.encode(MSG_RESULT, flags, frame.seq, frame.serializer_id, payload, annotations, self.hmac_key, limit)
+
+    def _encode_batch(self, results: list[Any], serializer: SerializerBase) -> Buffer:
+        try:
+            return serializer.dumps(results)
+        except Exception:
+            # most likely the wrapped exception at the end: replace that one and keep the results ([BAT-11])
+            if not results or not isinstance(results[-1], _ExceptionWrapper):
+                raise
+            substitute = self._failures.substitute(results[-1].exception, serializer)
+            return serializer.dumps([*results[:-1], _ExceptionWrapper(substitute)])
+
+    def annotations(self, state: CallState, extra: Mapping[str, Any] | None = None) -> dict[str, Buffer]:
+        """Annotations of an answer: the method's, the correlation id, then the daemon's ([WIRE-27])."""
+        annotations = {k: v for k, v in state.response_annotations.items() if k not in RESERVED_ANNOTATIONS}
+        if state.correlation is not None:
+            annotations[ANNOTATION_CORRELATION] = state.correlation
+        if extra is None:
+            extra = self.hook()
+        for key, value in extra.items():
+            if key not in RESERVED_ANNOTATIONS:
+                annotations[key] = value
+        return annotations
+
+    def _stream_answer(
+        self, frame: Frame, iterator: Iterator[Any], connection: SocketConnection, serializer: SerializerBase
+    ) -> Answer:
+        """The answer that starts an item stream ([STR-1], [STR-2])."""
+        marker = ProtocolError("result of call is an iterator")
+        marker._pyroTraceback = None  # type: ignore[attr-defined]
+        annotations: dict[str, Buffer] = {}
+        if self.config.ITER_STREAMING:
+            annotations[ANNOTATION_STREAM] = self.streams.open(connection, iterator).encode()
+        annotations.update({k: v for k, v in self.hook().items() if k not in RESERVED_ANNOTATIONS})
+        parts = v48.encode(
+            MSG_RESULT,
+            FLAGS_EXCEPTION | FLAGS_ITEMSTREAMRESULT,
+            frame.seq,
+            frame.serializer_id,
+            serializer.dumps(marker),
+            annotations,
+            self.hmac_key,
+            self.config.MAX_MESSAGE_SIZE,
+        )
+        return Answer(parts, None)
+
+    def _failure_answer(self, frame: Frame, error: BaseException, serializer: SerializerBase | None) -> Answer:
+        """The answer for anything that went wrong, and whether the connection ends with it ([WIRE-80] to [WIRE-86])."""
+        refused = serializer is None
+        if serializer is None:
+            # encoding is harmless, also with a serializer that is not accepted; an unknown one falls back to marshal
+            serializer = _serializer_or_marshal(frame.serializer_id)
+        if is_interrupt(error):
+            return Answer(None, error)
+        if frame.flags & FLAGS_ONEWAY:
+            if not refused:
+                log.debug("oneway request failed: %s", error, exc_info=True)
+            return Answer(None, error if refused else None)
+        return Answer(self.encode_failure(frame, error, serializer), error if refused or _raised_by_callback(error) else None)
+
+    def encode_failure(self, frame: Frame, error: BaseException, serializer: SerializerBase) -> tuple[bytes, Buffer]:
+        """The exception RESULT for ``error``; it always comes about ([HRD-23], [HRD-25])."""
+        state = current_context._state
+        annotations: dict[str, Buffer] = {}
+        if state.correlation is not None:
+            annotations[ANNOTATION_CORRELATION] = state.correlation
+        core_annotations = dict(annotations)
+        try:
+            annotations.update({k: v for k, v in self.hook().items() if k not in RESERVED_ANNOTATIONS})
+            v48.encode_annotations(annotations)
+        except Exception:
+            log.warning("the daemon's annotations() failed", exc_info=True)
+            annotations = core_annotations
+        limit = self.config.MAX_MESSAGE_SIZE
+        for payload in self._failures.payloads(error, serializer):
+            try:
+                return v48.encode(
+                    MSG_RESULT,
+                    FLAGS_EXCEPTION,
+                    frame.seq,
+                    serializer.serializer_id,
+                    payload,
+                    annotations,
+                    self.hmac_key,
+                    limit,
+                )
+            except MessageTooLargeError:
+                annotations = core_annotations
+        # the limit is too small for any answer: the shortest one goes out all the same
+        return v48.encode(
+            MSG_RESULT, FLAGS_EXCEPTION, frame.seq, serializer.serializer_id, payload, None, self.hmac_key
+        )
+
+
+def _serializer_or_marshal(serializer_id: int) -> SerializerBase:
+    try:
+        return get_serializer_by_id(serializer_id)
+    except SerializeError:
+        return get_serializer_by_id(3)
+
+
+def _raised_by_callback(error: BaseException) -> bool:
+    """Whether the method that raised ``error`` is marked with ``@callback``: its own side wants to see it."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        # the frame of answer() or below it, whose local variable names the method
+        if traceback.tb_frame.f_code is Dispatcher.answer.__code__:
+            return getattr(traceback.tb_frame.f_locals.get("method"), "_pyroCallback", False) is True
+        traceback = traceback.tb_next
+    return False
+
+
+def _run_oneway(method: Callable[..., Any], vargs: Any, kwargs: Any, state: CallState) -> None:
+    before = current_context._state
+    current_context._state = state
+    try:
+        method(*vargs, **kwargs)
+    except BaseException as error:
+        log.warning("error in oneway call of %r: %s", getattr(method, "__name__", method), error, exc_info=True)
+        if is_interrupt(error):
+            raise
+    finally:
+        current_context._state = before
+
+
+def _rough_size(value: Any) -> int:
+    """A lower bound of the serialized size of a batch result, cheap to get ([HRD-8])."""
+    if isinstance(value, (str, bytes, bytearray)):
+        return len(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return len(value) + sum(len(item) for item in value if isinstance(item, (str, bytes, bytearray)))
+    return len(value) if isinstance(value, dict) else 1
+
+
+_ATTRIBUTE_ACCESS: Final[dict[str, tuple[Callable[..., Any], int]]] = {
+    "__getattr__": (get_exposed_property_value, 1),
+    "__setattr__": (set_exposed_property_value, 2),
+}

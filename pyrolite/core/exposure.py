@@ -1,0 +1,271 @@
+"""What of an object may be called from outside: the decorators and the checks (chapter 31, EXP)."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
+
+__all__ = [
+    "behavior",
+    "callback",
+    "expose",
+    "getAttribute",
+    "get_exposed_members",
+    "get_exposed_property_value",
+    "is_private_attribute",
+    "oneway",
+    "reset_exposed_members",
+    "set_exposed_property_value",
+]
+
+T = TypeVar("T")
+
+_PRIVATE_DUNDERS: Final = frozenset(
+    # [EXP-2]: Pyro4's list
+    """
+    __init__ __init_subclass__ __class__ __module__ __weakref__ __call__ __new__ __del__ __repr__ __unicode__ __str__
+    __format__ __nonzero__ __bool__ __coerce__ __cmp__ __eq__ __ne__ __hash__ __ge__ __gt__ __le__ __lt__ __dir__
+    __enter__ __exit__ __copy__ __deepcopy__ __sizeof__ __getattr__ __setattr__ __hasattr__ __getattribute__
+    __delattr__ __instancecheck__ __subclasscheck__ __getinitargs__ __getnewargs__ __getstate__ __setstate__
+    __reduce__ __reduce_ex__ __getstate_for_dict__ __setstate_from_dict__ __subclasshook__
+    """.split()
+    # and what REQUIRE_EXPOSE=False would open beyond it
+    + """
+    __dict__ __slots__ __doc__ __annotations__ __getnewargs_ex__ __set_name__ __mro_entries__ __prepare__
+    __class_getitem__ __objclass__ __wrapped__ __globals__ __code__ __closure__ __func__ __self__ __builtins__
+    """.split()
+)
+
+_MISSING: Final = object()
+
+
+def is_private_attribute(attr_name: str) -> bool:
+    """Whether ``attr_name`` can never be reached from outside ([EXP-1])."""
+    if attr_name in _PRIVATE_DUNDERS:
+        return True
+    if not attr_name.startswith("_"):
+        return False
+    # real dunder names are public, as Python's protocols are
+    return not (len(attr_name) > 4 and attr_name.startswith("__") and attr_name.endswith("__"))
+
+
+# ---- decorators
+
+
+def expose(method_or_class: T) -> T:
+    """Mark a method, property or class as callable from outside ([EXP-3] to [EXP-6]).
+
+    A class exposes all public methods and properties of its own body, but not what it inherits.
+
+    Raises:
+        AttributeError: private names, wrong decorator order, or something that cannot be exposed.
+    """
+    if inspect.isdatadescriptor(method_or_class):
+        _expose_property(method_or_class)
+        return method_or_class
+    name = getattr(method_or_class, "__name__", None)
+    if isinstance(method_or_class, (classmethod, staticmethod)):
+        raise AttributeError(
+            "using @expose on a classmethod/staticmethod must be done after @classmethod/@staticmethod. "
+            f"Method: {name or method_or_class.__func__.__name__}"
+        )
+    if name is None:
+        raise AttributeError(f"@expose cannot determine what this is: {method_or_class!r}")
+    if is_private_attribute(name):
+        raise AttributeError("exposing private names (starting with _) is not allowed")
+    if inspect.isclass(method_or_class):
+        for member_name, member in list(vars(method_or_class).items()):
+            _expose_class_member(member_name, member)
+    cast("Any", method_or_class)._pyroExposed = True
+    return method_or_class
+
+
+def _expose_class_member(name: str, member: Any) -> None:
+    if is_private_attribute(name):
+        return
+    if isinstance(member, (classmethod, staticmethod)):
+        member.__func__._pyroExposed = True  # type: ignore[attr-defined]
+    elif inspect.isfunction(member) or inspect.ismethod(member) or inspect.ismethoddescriptor(member):
+        _flag(member)
+    elif inspect.isdatadescriptor(member):
+        for accessor in _accessors(member):
+            _flag(accessor)
+
+
+def _flag(function: Any) -> None:
+    try:
+        function._pyroExposed = True
+    except AttributeError:
+        # C level descriptors take no attributes; they stay unexposed
+        return
+
+
+def _accessors(descriptor: Any) -> list[Any]:
+    found = (getattr(descriptor, kind, None) for kind in ("fget", "fset", "fdel"))
+    return [accessor for accessor in found if accessor is not None]
+
+
+def _expose_property(descriptor: Any) -> None:
+    accessors = _accessors(descriptor)
+    if not accessors:
+        raise AttributeError(f"@expose cannot determine what this is: {descriptor!r}")
+    if is_private_attribute(accessors[0].__name__):
+        raise AttributeError("exposing private names (starting with _) is not allowed")
+    accessors[0]._pyroExposed = True
+
+
+def oneway(method: T) -> T:
+    """Mark a method as one whose callers do not wait for an answer ([EXP-7])."""
+    cast("Any", method)._pyroOneway = True
+    return method
+
+
+def callback(method: T) -> T:
+    """Mark a method whose exceptions are also raised, and so logged, on its own side ([EXP-7])."""
+    cast("Any", method)._pyroCallback = True
+    return method
+
+
+def behavior(
+    instance_mode: str = "session", instance_creator: Callable[[type], Any] | None = None
+) -> Callable[[type[T]], type[T]]:
+    """Class decorator: how instances of a registered class are made ([EXP-8]).
+
+    ``instance_mode`` is ``single`` (one for the daemon), ``session`` (one per client connection) or ``percall``;
+    ``instance_creator`` is called with the class to make one.
+
+    Raises:
+        SyntaxError, TypeError, ValueError: used wrongly.
+    """
+    if not isinstance(instance_mode, str):
+        raise SyntaxError("behavior decorator is missing argument(s)")
+
+    def decorate(cls: type[T]) -> type[T]:
+        if not inspect.isclass(cls):
+            raise TypeError("behavior decorator can only be used on a class")
+        if instance_mode not in ("single", "session", "percall"):
+            raise ValueError(f"invalid instance mode: {instance_mode}")
+        if instance_creator is not None and not callable(instance_creator):
+            raise TypeError("instance_creator must be a callable")
+        cast("Any", cls)._pyroInstancing = (instance_mode, instance_creator)
+        return cls
+
+    return decorate
+
+
+# ---- metadata
+
+_members_cache: weakref.WeakKeyDictionary[type, dict[tuple[bool, bool], dict[str, Any]]] = weakref.WeakKeyDictionary()
+
+
+def get_exposed_members(
+    obj: Any, only_exposed: bool = True, as_lists: bool = False, use_cache: bool = True
+) -> dict[str, Any]:
+    """Names of the ``methods``, ``oneway`` methods and ``attrs`` (properties) of an object's class ([EXP-9]).
+
+    ``only_exposed`` False includes everything public; ``as_lists`` gives lists instead of sets. Results are cached per
+    class; ``use_cache`` False computes anew.
+
+    Thread safety: may be called from any thread.
+    """
+    cls = obj if inspect.isclass(obj) else type(obj)
+    cache = _members_cache.get(cls)
+    if cache is None:
+        cache = _members_cache.setdefault(cls, {})
+    key = (only_exposed, as_lists)
+    if use_cache and key in cache:
+        return cache[key]
+    result = _find_members(cls, only_exposed)
+    if as_lists:
+        result = {kind: list(names) for kind, names in result.items()}
+    cache[key] = result
+    return result
+
+
+def _find_members(cls: type, only_exposed: bool) -> dict[str, Any]:
+    methods, oneways, attrs = set(), set(), set()
+    for name in dir(cls):
+        if is_private_attribute(name):
+            continue
+        member = getattr(cls, name, None)
+        if inspect.isfunction(member) or inspect.ismethod(member) or inspect.ismethoddescriptor(member):
+            if not only_exposed or getattr(member, "_pyroExposed", False):
+                methods.add(name)
+                if getattr(member, "_pyroOneway", False):
+                    oneways.add(name)
+        elif inspect.isdatadescriptor(member):
+            accessors = _accessors(member)
+            if accessors and (not only_exposed or getattr(accessors[0], "_pyroExposed", False)):
+                attrs.add(name)
+    return {"methods": methods, "oneway": oneways, "attrs": attrs}
+
+
+def reset_exposed_members(obj: Any, only_exposed: bool = True, as_lists: bool = False) -> None:
+    """Forget one cached result of `get_exposed_members` ([EXP-10])."""
+    cls = obj if inspect.isclass(obj) else type(obj)
+    _members_cache.get(cls, {}).pop((only_exposed, as_lists), None)
+
+
+# ---- access
+
+
+def getAttribute(obj: Any, attr: str, only_exposed: bool | None = None) -> Any:
+    """The member ``attr`` of ``obj`` if a client may call it; dots are never followed ([EXP-11], [HRD-28]).
+
+    ``only_exposed`` None means the REQUIRE_EXPOSE of the global configuration.
+
+    Raises:
+        AttributeError: private, unknown or unexposed.
+    """
+    if is_private_attribute(attr):
+        raise AttributeError(f"attempt to access private attribute '{attr}'")
+    if only_exposed is None:
+        from pyrolite.configuration import config  # noqa: PLC0415 - only the public function needs the global one
+
+        only_exposed = config.REQUIRE_EXPOSE
+    # a property is recognised on the class and refused without running its getter
+    if only_exposed and isinstance(inspect.getattr_static(type(obj), attr, None), property):
+        raise AttributeError(f"attempt to access unexposed attribute '{attr}'")
+    member = getattr(obj, attr)
+    if only_exposed and not getattr(member, "_pyroExposed", False):
+        raise AttributeError(f"attempt to access unexposed attribute '{attr}'")
+    return member
+
+
+def _exposed_property(obj: Any, name: str, accessor_kinds: tuple[str, ...], only_exposed: bool) -> Any:
+    if is_private_attribute(name):
+        raise AttributeError(f"attempt to access private attribute '{name}'")
+    cls = type(obj)
+    descriptor = getattr(cls, name)  # unknown names give Python's own error
+    if inspect.isdatadescriptor(descriptor):
+        accessors = _accessors(descriptor)
+        if accessors and (not only_exposed or getattr(accessors[0], "_pyroExposed", False)):
+            accessor = getattr(descriptor, accessor_kinds[0], None)
+            if accessor is not None:
+                return accessor
+    raise AttributeError(f"attempt to access unexposed or unknown remote attribute '{name}'")
+
+
+def get_exposed_property_value(obj: Any, propname: str, only_exposed: bool = True) -> Any:
+    """The value of an exposed property ([EXP-12], [EXP-13]).
+
+    Raises:
+        AttributeError: private, unknown or unexposed.
+    """
+    return _exposed_property(obj, propname, ("fget",), only_exposed)(obj)
+
+
+def set_exposed_property_value(obj: Any, propname: str, value: Any, only_exposed: bool = True) -> Any:
+    """Set an exposed property ([EXP-12], [EXP-13]).
+
+    Raises:
+        AttributeError: private, unknown, unexposed, or without setter.
+    """
+    return _exposed_property(obj, propname, ("fset",), only_exposed)(obj, value)
+
+
+def exposed_names(metadata: Mapping[str, Any]) -> bool:
+    """Whether the metadata names anything that can be used."""
+    return bool(metadata["methods"] or metadata["attrs"])

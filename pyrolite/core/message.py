@@ -1,0 +1,174 @@
+"""The public class `Message`: a protocol 48 message that can send and receive itself ([WIRE-130], [WIRE-131]).
+
+The library itself works with `pyrolite.wire`; this is the form in which programs and tools build, read and keep messages.
+"""
+
+from __future__ import annotations
+
+import hmac as hmac_module
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pyrolite import compression
+from pyrolite.configuration import config
+from pyrolite.errors import MessageTooLargeError, ProtocolError
+from pyrolite.wire import v48
+from pyrolite.wire.framing import read_frame
+from pyrolite.wire.message import FLAGS_COMPRESSED, MSG_PING, SERIALIZER_NONE, Buffer, Frame
+
+__all__ = ["Message", "secure_compare"]
+
+
+class Message:
+    """One message of protocol 48.
+
+    Args:
+        msgType: one of the ``MSG_`` numbers.
+        databytes: the payload.
+        serializer_id: number of the payload's serializer.
+        flags: ``FLAGS_`` bits.
+        seq: sequence number, 0..65535.
+        annotations: ids of 4 ASCII characters to bytes.
+        hmac_key: sign the message with this key.
+
+    Raises:
+        MessageTooLargeError: annotations and payload exceed config.MAX_MESSAGE_SIZE.
+        ProtocolError: an annotation is invalid.
+    """
+
+    header_format = v48.HEADER_FORMAT
+    header_size = v48.HEADER_SIZE
+    checksum_magic = v48.CHECKSUM_MAGIC
+
+    def __init__(
+        self,
+        msgType: int,
+        databytes: Buffer,
+        serializer_id: int,
+        flags: int,
+        seq: int,
+        annotations: Mapping[str, Buffer] | None = None,
+        hmac_key: bytes | None = None,
+    ) -> None:
+        self.type = msgType
+        self.flags = flags
+        self.seq = seq
+        self.data: Buffer = databytes
+        self.data_size = len(databytes)
+        self.serializer_id = serializer_id
+        self.annotations: dict[str, Buffer] = dict(annotations or {})
+        self.hmac_key = hmac_key
+        if hmac_key:
+            self.annotations["HMAC"] = self.hmac()
+        self.annotations_size = len(v48.encode_annotations(self.annotations))
+        size, limit = self.data_size + self.annotations_size, config.MAX_MESSAGE_SIZE
+        if 0 < limit < size:
+            raise MessageTooLargeError(f"max message size exceeded ({size} where max={limit})")
+
+    def __repr__(self) -> str:
+        return (
+            f"<pyrolite.message.Message at {id(self):x}; type={self.type} flags={self.flags} seq={self.seq} "
+            f"datasize={self.data_size} #ann={len(self.annotations)}>"
+        )
+
+    def to_bytes(self) -> bytes:
+        """The bytes on the wire.
+
+        Raises:
+            ValueError: the payload exceeds 2 GiB.
+        """
+        return b"".join(self._parts())
+
+    def _parts(self) -> tuple[bytes, Buffer]:
+        chunks = v48.encode_annotations(self.annotations)
+        head = v48.pack(self.type, self.flags, self.seq, self.serializer_id, self.data_size, chunks)
+        return head, self.data
+
+    def send(self, connection: Any) -> None:
+        """Send the message over ``connection``, anything with ``send(bytes)``."""
+        connection.send(self.to_bytes())
+
+    def hmac(self) -> bytes:
+        """The digest of payload and annotations with the message's key.
+
+        Raises:
+            TypeError: the message has no key.
+        """
+        if not self.hmac_key:
+            raise TypeError("the message has no hmac key")
+        return v48.message_hmac(self.hmac_key, self.data, self.annotations)
+
+    def decompress_if_needed(self) -> Message:
+        """Replace a compressed payload by the plain one and clear the flag; returns the message itself.
+
+        Raises:
+            SerializeError, MessageTooLargeError: as `compression.decompress`.
+        """
+        if self.flags & FLAGS_COMPRESSED:
+            self.data = compression.decompress(self.data, config.MAX_MESSAGE_SIZE)
+            self.flags &= ~FLAGS_COMPRESSED
+            self.data_size = len(self.data)
+        return self
+
+    @classmethod
+    def from_header(cls, headerData: Buffer) -> Message:
+        """A message of which only the 24 header bytes are known.
+
+        Raises:
+            ProtocolError: this is no valid header.
+        """
+        if not isinstance(headerData, (bytes, bytearray, memoryview)) or len(headerData) != cls.header_size:
+            raise ProtocolError("header data size mismatch")
+        header = v48.parse_header(headerData)
+        message = cls(header[0], b"", header[4], header[1], header[2])
+        message.data_size, message.annotations_size = header[3], header[5]
+        return message
+
+    @classmethod
+    def from_frame(cls, frame: Frame, hmac_key: bytes | None = None) -> Message:
+        """The message object for a received frame, sharing its payload."""
+        message = cls.__new__(cls)
+        message.type, message.flags, message.seq, message.serializer_id, annotations, message.data = frame
+        message.annotations = dict(annotations)
+        message.data_size = len(frame.data)
+        message.annotations_size = sum(6 + len(value) for value in annotations.values())
+        message.hmac_key = hmac_key
+        return message
+
+    @classmethod
+    def recv(
+        cls, connection: Any, requiredMsgTypes: Collection[int] | None = None, hmac_key: bytes | None = None
+    ) -> Message:
+        """Receive one message from ``connection``, anything with ``recv(n)`` and ``close()``.
+
+        Raises:
+            ProtocolError, MessageTooLargeError, SecurityError: the message is not acceptable.
+            ConnectionClosedError, TimeoutError: the connection ended or stalled.
+        """
+        try:
+            frame = read_frame(connection.recv, requiredMsgTypes, hmac_key, config.MAX_MESSAGE_SIZE)
+        except MessageTooLargeError:
+            connection.close()
+            raise
+        return cls.from_frame(frame, hmac_key)
+
+    @staticmethod
+    def ping(pyroConnection: Any, hmac_key: bytes | None = None) -> None:
+        """Send a ping over ``pyroConnection`` and wait for its answer ([OV-25]).
+
+        Raises:
+            ConnectionClosedError, TimeoutError: nobody answers any more.
+        """
+        Message(MSG_PING, b"ping", SERIALIZER_NONE, 0, 0, hmac_key=hmac_key).send(pyroConnection)
+        Message.recv(pyroConnection, [MSG_PING], hmac_key)
+
+
+def secure_compare(a: bytes | str, b: bytes | str) -> bool:
+    """Equality of two byte strings or two ASCII texts in constant time ([WIRE-132]).
+
+    Raises:
+        TypeError: mixed types.
+    """
+    if isinstance(a, str) != isinstance(b, str):
+        raise TypeError("can only compare bytes with bytes or text with text")
+    return hmac_module.compare_digest(a, b)  # type: ignore[type-var]

@@ -1,0 +1,94 @@
+"""The threads that run oneway calls: few, reused, with a bounded queue ([DMN-63] to [DMN-66])."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyrolite.configuration import Configuration
+
+__all__ = ["OnewayPool"]
+
+log = logging.getLogger("pyrolite.core")
+
+#: Seconds that a thread without work waits for some before it ends.
+_IDLE_SECONDS = 5.0
+
+
+class OnewayPool:
+    """Runs tasks in at most ONEWAY_POOL_SIZE daemon threads named ``oneway-call``, starting them in order of arrival.
+
+    Thread safety: all methods may be called from any thread.
+    """
+
+    def __init__(self, config: Configuration) -> None:
+        self._config = config
+        # protects everything below; never held while a task runs
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._queue: collections.deque[Callable[[], None]] = collections.deque()
+        self._threads = 0
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Have ``task`` run; waits while the queue is full, which keeps the caller from reading more requests."""
+        config = self._config
+        with self._lock:
+            while len(self._queue) >= config.ONEWAY_QUEUE_SIZE and not self._closed:
+                self._room.wait()
+            if self._closed:
+                return
+            self._queue.append(task)
+            if self._idle >= len(self._queue):
+                self._work.notify()
+            elif self._threads < (config.ONEWAY_POOL_SIZE or config.THREADPOOL_SIZE):
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        try:
+            threading.Thread(target=self._run, name="oneway-call", daemon=True).start()
+        except RuntimeError:
+            self._threads -= 1
+            if self._threads == 0:
+                # nobody would ever run it
+                self._queue.pop()
+                raise
+            log.warning("cannot start another thread for oneway calls; they wait for one of %d", self._threads)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                while not self._queue:
+                    self._idle += 1
+                    signalled = self._work.wait(_IDLE_SECONDS)
+                    self._idle -= 1
+                    if (not signalled or self._closed) and not self._queue:
+                        self._threads -= 1
+                        return
+                task = self._queue.popleft()
+                self._room.notify()
+            try:
+                task()
+            except BaseException:
+                log.exception("oneway call ended its thread's task")
+            del task
+
+    @property
+    def queued(self) -> int:
+        """Number of calls that wait for a thread."""
+        return len(self._queue)
+
+    def close(self) -> None:
+        """Forget what has not been started ([DMN-66]); threads end when their call does."""
+        with self._lock:
+            self._closed = True
+            self._queue.clear()
+            self._work.notify_all()
+            self._room.notify_all()

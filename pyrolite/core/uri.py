@@ -1,0 +1,140 @@
+"""URIs: the names of remote objects (chapter 32)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pyrolite.configuration import config
+from pyrolite.errors import PyroError
+
+__all__ = ["URI", "bracketed"]
+
+_IPV6_LOCATION: Final = re.compile(r"\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]:?(.*)\s*\Z", re.DOTALL)
+_UNIX_PREFIX: Final = "./u:"
+
+
+def bracketed(host: str) -> str:
+    """``host`` as it is written in a location: IPv6 addresses in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+class URI:
+    """The address of a remote object: ``PYRO:object@location``, ``PYRONAME:name``, or ``PYROMETA:tag,tag``.
+
+    ``uri`` is a text to parse or a URI to copy. The fields ``protocol``, ``object``, ``host``, ``port`` and ``sockname``
+    may be changed.
+
+    Raises:
+        PyroError: the text is no valid URI.
+        TypeError: ``uri`` is neither text nor URI.
+
+    Thread safety: none while fields are being changed.
+    """
+
+    uriRegEx = re.compile(r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S+?)(@(?P<location>.+))?\s*\Z", re.DOTALL)
+
+    protocol: str
+    object: Any
+    sockname: str | None
+    host: str | None
+    port: int | None
+
+    def __init__(self, uri: URI | str) -> None:
+        if isinstance(uri, URI):
+            self.__setstate__(uri.__getstate__())
+            return
+        if not isinstance(uri, str):
+            raise TypeError("uri parameter object is of wrong type")
+        self.sockname = self.host = self.port = None
+        match = self.uriRegEx.match(uri)
+        if not match:
+            raise PyroError("invalid uri")
+        self.protocol = match.group("protocol").upper()
+        self.object = match.group("object")
+        location = match.group("location")
+        if self.protocol == "PYRO":
+            if not location:
+                raise PyroError("invalid uri")
+            self._parse_location(location, None)
+        elif self.protocol in ("PYRONAME", "PYROMETA"):
+            if self.protocol == "PYROMETA":
+                self.object = {tag for tag in (text.strip() for text in self.object.split(",")) if tag}
+                if not self.object:
+                    raise PyroError("invalid uri")
+            if location:
+                self._parse_location(location, config.NS_PORT)
+        else:
+            raise PyroError("invalid uri (protocol)")
+
+    def _parse_location(self, location: str, default_port: int | None) -> None:
+        if location.startswith(_UNIX_PREFIX):
+            self.sockname = location[len(_UNIX_PREFIX) :]
+            if not self.sockname or ":" in self.sockname:
+                raise PyroError("invalid uri (location)")
+            return
+        port: str | int | None
+        if location.startswith("["):
+            if location.startswith("[["):
+                raise PyroError("invalid ipv6 address: enclosed in too many brackets")
+            match = _IPV6_LOCATION.match(location)
+            if not match:
+                raise PyroError("invalid ipv6 address: the part between brackets must be a numeric ipv6 address")
+            self.host, port = match.groups()
+        else:
+            self.host, _, port = location.partition(":")
+        port = port or default_port
+        try:
+            self.port = int(port)  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            raise PyroError(f"invalid port in uri, port={port}") from None
+
+    @staticmethod
+    def isUnixsockLocation(location: str) -> bool:
+        """Whether ``location`` names a Unix domain socket (``./u:name``)."""
+        return location.startswith(_UNIX_PREFIX)
+
+    @property
+    def location(self) -> str | None:
+        """``host:port``, ``[ipv6]:port``, ``./u:name``, or None when the URI has none."""
+        if self.host:
+            return f"{bracketed(self.host)}:{self.port}"
+        if self.sockname:
+            return _UNIX_PREFIX + self.sockname
+        return None
+
+    def asString(self) -> str:
+        """The URI as text."""
+        named = ",".join(sorted(self.object)) if self.protocol == "PYROMETA" else self.object
+        location = self.location
+        return f"{self.protocol}:{named}@{location}" if location else f"{self.protocol}:{named}"
+
+    def __str__(self) -> str:
+        return self.asString()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__module__}.{type(self).__name__} at 0x{id(self):x}; {self.asString()}>"
+
+    def _comparable(self) -> tuple[Any, ...]:
+        named = frozenset(self.object) if isinstance(self.object, (set, frozenset)) else self.object
+        return (self.protocol, named, self.sockname, self.host, self.port)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, URI):
+            return False
+        return self._comparable() == other._comparable()
+
+    def __hash__(self) -> int:
+        return hash(self._comparable())
+
+    def __getstate__(self) -> tuple[str, Any, str | None, str | None, int | None]:
+        return self.protocol, self.object, self.sockname, self.host, self.port
+
+    def __setstate__(self, state: Iterable[Any]) -> None:
+        self.protocol, self.object, self.sockname, self.host, self.port = state
+        if self.protocol == "PYROMETA":
+            self.object = set(self.object)
+
+    def __copy__(self) -> URI:
+        return type(self)(self)

@@ -1,0 +1,482 @@
+"""One connection: a connected socket, the frames that arrive on it, and what belongs to its lifetime ([SOC-20]).
+
+The same class serves proxies and the worker threads of a server (blocking: `receive_frame`, `send_parts`) and event
+loops (non-blocking: `fill`, `frame_ready`, `buffer_output`, `flush`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import socket
+import ssl
+import struct
+import sys
+import time
+import weakref
+from collections import deque
+from collections.abc import Collection
+from types import TracebackType
+from typing import Any, Final
+
+from pyrolite.errors import CommunicationError, ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
+from pyrolite.net import sockets
+from pyrolite.wire.framing import FrameReader
+from pyrolite.wire.message import Buffer, Frame
+
+__all__ = ["SocketConnection"]
+
+log = logging.getLogger("pyrolite.core")
+
+#: Bytes asked for by one receive; a message up to this size arrives with one system call.
+RECEIVE_SIZE: Final = 1 << 16
+#: Messages above this size are sent without joining header and payload ([WIRE-6]).
+JOIN_LIMIT: Final = 1 << 16
+#: Least number of body bytes that have to arrive within one timeout period ([HRD-15]).
+MINIMUM_PROGRESS: Final = 1024
+
+#: Makes one receive non-blocking whatever the mode of the socket; 0 where the system cannot do that.
+_DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
+
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class SocketConnection:
+    """A connected stream socket that speaks frames.
+
+    ``objectId`` is the object that a proxy talks to; ``keep_open`` marks a socket that belongs to the user and is never
+    closed here; ``peer_address`` is the other end's address as given by ``accept``, or None.
+
+    Thread safety: one thread may receive while others send nothing; use is serialised by the owner.
+    """
+
+    # pyroInstances and tracked_resources are made when first used: most connections never need them, and an idle
+    # connection of a busy server must cost little memory. __dict__ stays available for attributes of user code.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_instances",
+        "_output",
+        "_queueing",
+        "_reader",
+        "_resources",
+        "_tls",
+        "eof",
+        "keep_open",
+        "objectId",
+        "output_pending",
+        "peer_address",
+        "sock",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        objectId: str | None = None,
+        keep_open: bool = False,
+        peer_address: Any = None,
+    ) -> None:
+        self.sock = sock
+        self.objectId = objectId
+        self.keep_open = keep_open
+        self.peer_address = peer_address
+        #: the other end has closed, or the connection is lost
+        self.eof = False
+        #: bytes that `buffer_output` mode has queued and the other end has not taken yet
+        self.output_pending = 0
+        self._reader = FrameReader()
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._instances: dict[type, Any] | None = None
+        self._resources: weakref.WeakSet[Any] | None = None
+        self._queueing = False
+        self._output: deque[memoryview] | None = None  # exists only while there is something in it
+
+    # ---- receiving, blocking
+
+    def receive_frame(
+        self, types: Collection[int] | None = None, hmac_key: bytes | None = None, max_size: int = 0
+    ) -> Frame:
+        """Wait for the next message: one system call when it arrives in one piece.
+
+        With a socket timeout, the header must be complete within that time after its first byte, and the body must
+        make progress ([HRD-15]).
+
+        Raises:
+            ConnectionClosedError, TimeoutError: the stream ended or stalled; ``partialData`` holds what had come.
+            ProtocolError, MessageTooLargeError, SecurityError: as `FrameReader.next_frame`.
+        """
+        reader = self._reader
+        if reader.buffered:
+            frame = reader.next_frame(types, hmac_key, max_size)
+            if frame is not None:
+                return frame
+        try:
+            data = self.sock.recv(RECEIVE_SIZE)
+        except OSError as error:
+            data = self._recv_again(error)
+        if not data:
+            raise self._closed()
+        reader.feed(data)
+        return reader.next_frame(types, hmac_key, max_size) or self._receive_rest(types, hmac_key, max_size)
+
+    def _receive_rest(self, types: Collection[int] | None, hmac_key: bytes | None, max_size: int) -> Frame:
+        """The message did not come in one piece: go on until it is complete."""
+        reader = self._reader
+        timeout = self.sock.gettimeout()
+        mark, mark_time = 0, time.monotonic()
+        while True:
+            self._receive_piece()
+            frame = reader.next_frame(types, hmac_key, max_size)
+            if frame is not None:
+                return frame
+            if timeout and time.monotonic() - mark_time > timeout:
+                arrived = reader.buffered
+                if arrived - mark < MINIMUM_PROGRESS:
+                    raise self._timed_out()
+                mark, mark_time = arrived, time.monotonic()
+
+    def _receive_piece(self) -> None:
+        """One receive, into the buffer of a large message when one is being collected."""
+        view = self._reader.writable()
+        if view is None:
+            try:
+                data = self.sock.recv(RECEIVE_SIZE)
+            except OSError as error:
+                data = self._recv_again(error)
+            if not data:
+                raise self._closed()
+            self._reader.feed(data)
+            return
+        with view:
+            try:
+                count = self.sock.recv_into(view)
+            except OSError as error:
+                data = self._recv_again(error)
+                count = len(data)
+                view[:count] = data
+        if not count:
+            raise self._closed()
+        self._reader.written(count)
+
+    def _recv_again(self, error: OSError) -> bytes:
+        """A receive failed with ``error``: wait and repeat if nothing was there yet, else raise what it means."""
+        while isinstance(error, _WOULD_BLOCK):
+            # the kernel's receive timeout of an idle-aware server, or a non-blocking socket
+            if not self.wait_readable(self.sock.gettimeout() or None):
+                raise self._timed_out()
+            try:
+                return self.sock.recv(4096)
+            except OSError as again:
+                error = again
+        self.eof = True
+        if isinstance(error, socket.timeout):
+            raise self._timed_out() from error
+        lost = ConnectionClosedError(f"receiving: connection lost: {error}")
+        lost.partialData = self._reader.take(RECEIVE_SIZE)
+        raise lost from error
+
+    def wait_readable(self, timeout: float | None) -> bool:
+        """Wait until bytes can be received; False after ``timeout`` seconds (None: wait for ever)."""
+        if self._reader.buffered or (self._tls and self.sock.pending()):  # type: ignore[attr-defined]
+            return True
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self.sock, select.POLLIN)
+            return bool(poll.poll(None if timeout is None else timeout * 1000))
+        return bool(select.select([self.sock], [], [], timeout)[0])
+
+    def _closed(self) -> ConnectionClosedError:
+        self.eof = True
+        error = ConnectionClosedError("receiving: not enough data")
+        error.partialData = self._reader.take(RECEIVE_SIZE)
+        return error
+
+    def _timed_out(self) -> TimeoutError:
+        error = TimeoutError("receiving: timeout")
+        error.partialData = self._reader.take(RECEIVE_SIZE)
+        return error
+
+    def recv(self, size: int) -> bytes | bytearray:
+        """Exactly ``size`` raw bytes, the buffered ones first.
+
+        Raises:
+            ConnectionClosedError, TimeoutError: as `receive_frame`.
+        """
+        data = self._reader.take(size)
+        if len(data) == size:
+            return data
+        try:
+            rest = sockets.receiveData(self.sock, size - len(data))
+        except CommunicationError as error:
+            error.partialData = data + bytes(getattr(error, "partialData", b""))  # type: ignore[attr-defined]
+            raise
+        return data + rest if data else rest
+
+    # ---- receiving, for worker threads that have to notice when their client is idle
+
+    def idle_timeout(self, seconds: float) -> bool:
+        """Let the system end each blocking receive after ``seconds`` without input, see `receive_some`.
+
+        That costs no system call per message. False: not possible here (TLS, a socket timeout, the platform).
+        """
+        if self._tls or self.sock.gettimeout() is not None or sys.platform == "win32":
+            return False
+        try:
+            value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+        except OSError:
+            return False
+        return True
+
+    def receive_some(self) -> bool:
+        """Make the beginning of the next message arrive in the buffer; False: nothing came within `idle_timeout`.
+
+        True as well when the stream has ended; then ``eof`` is True.
+        """
+        reader = self._reader
+        if reader.buffered:
+            return True
+        try:
+            data = self.sock.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            log.debug("connection %r lost: %s", self.peer_address, error)
+            self.eof = True
+            return True
+        if data:
+            reader.feed(data)
+        else:
+            self.eof = True
+        return True
+
+    # ---- receiving, for event loops
+
+    @property
+    def buffered(self) -> int:
+        """Number of bytes received and not consumed."""
+        return self._reader.buffered
+
+    def unblock(self) -> None:
+        """Prepare the socket for `fill`: make it non-blocking where that is needed."""
+        if self._tls or not _DONT_WAIT or self.sock.gettimeout():
+            self.sock.setblocking(False)
+
+    def trim(self) -> None:
+        """Free the memory of messages that have been consumed; for connections that fall silent ([BYD-3])."""
+        self._reader.trim()
+
+    def fill(self) -> bool:
+        """Read what is there without waiting, from a socket that is non-blocking or prepared with `unblock`.
+
+        Returns True when bytes came or the stream ended (then ``eof`` is True), False when nothing was there.
+        """
+        progress = False
+        flags = 0 if self._tls else _DONT_WAIT
+        try:
+            while not self.eof:
+                view = self._reader.writable()
+                if view is None:
+                    data = self.sock.recv(RECEIVE_SIZE, flags)
+                    count = len(data)
+                    if count:
+                        self._reader.feed(data)
+                else:
+                    with view:
+                        count = self.sock.recv_into(view, 0, flags)
+                    self._reader.written(count)
+                progress = True
+                if not count:
+                    self.eof = True
+                # bytes that the TLS layer has decrypted already cause no further event of the selector ([SRV-39])
+                if not self._tls or not self.sock.pending():  # type: ignore[attr-defined]
+                    break
+        except _WOULD_BLOCK:
+            pass
+        except OSError as error:
+            log.debug("connection %r lost: %s", self.peer_address, error)
+            self.eof = progress = True
+        return progress
+
+    def frame_ready(self, max_size: int = 0) -> bool:
+        """Whether `receive_frame` would return or raise at once: a message is complete, or it never will be."""
+        return self._reader.ready(max_size) or self.eof
+
+    # ---- sending
+
+    def send(self, data: Buffer) -> None:
+        """Send all of ``data``.
+
+        Raises:
+            ConnectionClosedError: the connection is lost.
+            TimeoutError: the other end takes nothing for as long as the socket's timeout.
+        """
+        if self._queueing:
+            self._queue(data)
+            return
+        try:
+            sent = self.sock.send(data)
+        except OSError:
+            sent = 0
+        if sent != len(data):
+            sockets.sendData(self.sock, memoryview(data)[sent:])
+
+    def send_parts(self, head: bytes, payload: Buffer) -> None:
+        """Send ``head`` and ``payload`` as one piece, without copying a large payload ([WIRE-6], [SOC-18]).
+
+        Raises: as `send`.
+        """
+        if len(payload) < JOIN_LIMIT:
+            self.send(head + payload if isinstance(payload, bytes) else b"".join((head, payload)))
+        elif self._queueing or self._tls:
+            # the TLS layer and the output queue have no scatter/gather: let the first record carry both
+            first = (1 << 14) - len(head)
+            view = memoryview(payload)
+            self.send(b"".join((head, view[:first])))
+            self.send(view[first:])
+        else:
+            self._send_large(head, memoryview(payload))
+
+    def _send_large(self, head: bytes, payload: memoryview) -> None:
+        try:
+            sent = self.sock.sendmsg((head, payload))
+        except OSError:
+            sent = 0  # sendData meets the same trouble and reports it
+        if sent < len(head):
+            sockets.sendData(self.sock, head[sent:])
+            sent = len(head)
+        sockets.sendData(self.sock, payload[sent - len(head) :])
+
+    def buffer_output(self) -> None:
+        """From now on `send` never waits: what the other end does not take at once is queued until `flush`."""
+        self._queueing = True
+
+    def _queue(self, data: Buffer) -> None:
+        if not self._output:
+            try:
+                sent = self.sock.send(data)
+            except _WOULD_BLOCK:
+                sent = 0
+            except OSError as error:
+                self.eof = True
+                raise ConnectionClosedError(f"sending: connection lost: {error}") from error
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
+            self._output = deque()
+        self._output.append(memoryview(data))
+        self.output_pending += len(data)
+
+    def flush(self) -> bool:
+        """Send queued output without waiting; True when nothing is left.
+
+        Raises:
+            ConnectionClosedError: the connection is lost.
+        """
+        output = self._output
+        if not output:
+            return True
+        try:
+            while output:
+                sent = self.sock.send(output[0])
+                self.output_pending -= sent
+                if sent == len(output[0]):
+                    output.popleft()
+                else:
+                    output[0] = output[0][sent:]
+        except _WOULD_BLOCK:
+            return False
+        except OSError as error:
+            self.eof = True
+            raise ConnectionClosedError(f"sending: connection lost: {error}") from error
+        self._output = None
+        return True
+
+    # ---- lifetime
+
+    def close(self) -> None:
+        """Close the socket, the tracked resources and let go of the session's instances ([SOC-21], [HRD-30]).
+
+        Does nothing when the socket is the user's. May be repeated; never raises.
+        """
+        if self.keep_open:
+            return
+        self.eof = True
+        if self.sock.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                self.sock.close()
+        self.release_resources()
+        self._instances = None
+
+    def abandon(self) -> None:
+        """Close this process's descriptor only: the connection itself belongs to the parent process ([HRD-33])."""
+        with contextlib.suppress(OSError):
+            socket.socket(fileno=self.sock.detach()).close()
+
+    def release_resources(self) -> None:
+        """Call ``close()`` of every tracked resource that is still alive, once ([CTX-5])."""
+        resources, self._resources = self._resources, None
+        for resource in list(resources or ()):
+            try:
+                resource.close()
+            except Exception:
+                log.warning("closing tracked resource %r failed", type(resource), exc_info=True)
+
+    def __del__(self) -> None:
+        # the attributes may be missing when the constructor failed
+        if hasattr(self, "_resources"):
+            self.close()
+
+    def __enter__(self) -> SocketConnection:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pyroInstances(self) -> dict[type, Any]:
+        """Instances of registered classes in session mode that belong to this connection."""
+        if self._instances is None:
+            self._instances = {}
+        return self._instances
+
+    @property
+    def tracked_resources(self) -> weakref.WeakSet[Any]:
+        """Objects whose ``close()`` is called when the connection ends."""
+        if self._resources is None:
+            self._resources = weakref.WeakSet()
+        return self._resources
+
+    def fileno(self) -> int:
+        """The socket's descriptor, -1 when closed."""
+        return self.sock.fileno()
+
+    def family(self) -> str:
+        """``IPv4``, ``IPv6``, ``Unix`` or ``???``."""
+        return sockets.family_str(self.sock)
+
+    def getTimeout(self) -> float | None:
+        """Timeout in seconds of one socket operation; None: no limit."""
+        return self.sock.gettimeout()
+
+    def setTimeout(self, timeout: float | None) -> None:
+        """Set the timeout in seconds; None or 0: no limit."""
+        self.sock.settimeout(timeout or None)
+
+    timeout = property(getTimeout, setTimeout)
+
+    def getpeercert(self) -> dict[str, Any] | None:
+        """The other end's certificate as the ssl module gives it; None without TLS or certificate."""
+        if isinstance(self.sock, ssl.SSLSocket):
+            return self.sock.getpeercert()
+        return None
+
+    def __repr__(self) -> str:
+        state = "closed" if self.sock.fileno() < 0 else self.family()
+        return f"<pyrolite.socketutil.SocketConnection at 0x{id(self):x}; {state}; peer {self.peer_address!r}>"
+

@@ -1,0 +1,214 @@
+"""One client connection of the thread pool server, and the work that a worker does for it ([SRV-20])."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import ssl
+import threading
+from typing import Any, Final, Protocol
+
+from pyrolite.errors import TimeoutError  # noqa: A004 - [ERR-2]
+from pyrolite.net.connection import SocketConnection
+from pyrolite.socketserver.interface import log_connection_end, run_disconnect_hook
+from pyrolite.socketserver.threadpool import Worker
+
+__all__ = ["BRIEF_WAIT", "ClientConnectionJob", "ConnectionHost"]
+
+log = logging.getLogger("pyrolite.threadpoolserver")
+
+#: Seconds that a worker waits for the next request in the plain receive call, before it may be lent to other clients.
+BRIEF_WAIT: Final = 0.002
+
+
+class ConnectionHost(Protocol):
+    """The server of a connection, as the connection sees it."""
+
+    shutting_down: bool
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are more connections than workers."""
+
+    def park(self, job: ClientConnectionJob) -> bool:
+        """Keep the connection without a worker until bytes arrive; False: it has to end."""
+
+    def forget(self, job: ClientConnectionJob) -> None:
+        """The connection has ended."""
+
+
+class ClientConnectionJob:
+    """A client connection as a job for a worker: handshake, then one request after the other.
+
+    The job is done when the connection ends, or when it is parked: then it is run again later, when its client sends
+    something. ``host`` is the server; without one the job serves the connection to its end. ``timeout`` is the
+    connection's COMMTIMEOUT in seconds, 0 for none.
+
+    Thread safety: belongs to one thread at a time; `hang_up` and `stop_input` may be called from any thread.
+    """
+
+    __slots__ = (
+        "caddr",
+        "csock",
+        "daemon",
+        "denied_reason",
+        "expired",
+        "handshaken",
+        "host",
+        "timeout",
+        "tls_pending",
+    )
+
+    def __init__(
+        self,
+        clientSocket: socket.socket,
+        clientAddr: Any,
+        daemon: Any,
+        host: ConnectionHost | None = None,
+        timeout: float = 0.0,
+    ) -> None:
+        self.csock = SocketConnection(clientSocket, peer_address=clientAddr)
+        self.caddr = clientAddr
+        self.daemon = daemon
+        self.host = host
+        self.timeout = timeout
+        self.handshaken = False
+        #: the TLS negotiation is not complete
+        self.tls_pending = host is not None and isinstance(clientSocket, ssl.SSLSocket)
+        #: nothing came for longer than the timeout
+        self.expired = False
+        #: why the connection is going to be refused, or None
+        self.denied_reason: str | None = None
+
+    def __call__(self) -> None:
+        """Serve the connection until it ends or is parked."""
+        parked = False
+        try:
+            parked = self._serve()
+        except Exception as error:
+            log_connection_end(log, error, self.csock)
+        finally:
+            if not parked:  # otherwise it may be in the hands of another worker already
+                self.finish()
+
+    def _serve(self) -> bool:
+        """True when the connection has been parked, False when it ends."""
+        if self.expired:
+            raise TimeoutError("receiving: timeout")
+        conn = self.csock
+        if self.host is not None and conn.sock.gettimeout() != (self.timeout or None):
+            conn.setTimeout(self.timeout)
+        if not self.handshaken and not self.handleConnection():
+            return False
+        worker = threading.current_thread()
+        if self.host is not None and isinstance(worker, Worker):
+            return self._serve_requests(worker, self.host)
+        while True:
+            self.daemon.handleRequest(conn)
+
+    def handleConnection(self) -> bool:
+        """Do the handshake; False (and closed) when the client was refused or its handshake failed ([SRV-9])."""
+        try:
+            if self.daemon._handshake(self.csock):
+                self.handshaken = True
+                return True
+        except Exception as error:
+            log.warning("error during connect/handshake: %s", error, exc_info=True, extra={"peer": self.caddr})
+        self.csock.close()
+        return False
+
+    def denyConnection(self, reason: str) -> None:
+        """Refuse the client, whose CONNECT message has to be there, with ``reason`` ([SRV-21])."""
+        log.warning("client connection was denied: %s", reason, extra={"peer": self.caddr})
+        try:
+            self.daemon._handshake(self.csock, denied_reason=reason)
+        except Exception as error:
+            log.debug("could not tell %r that it was denied: %s", self.caddr, error)
+        self.csock.close()
+
+    def _serve_requests(self, worker: Worker, host: ConnectionHost) -> bool:
+        """True when the connection has been parked, False when it ends."""
+        # One receive call and no lock per request: the receive itself ends after BRIEF_WAIT, by the system's timeout,
+        # when the client is idle. Only then the worker goes where it can be called away; at once the first time, if
+        # connections are parked already.
+        conn, daemon, pool = self.csock, self.daemon, worker.pool
+        in_kernel = conn.idle_timeout(BRIEF_WAIT)
+        impatient = host.crowded
+        while True:
+            if impatient:
+                arrived = conn.wait_readable(0)
+            else:
+                worker.receiving = True
+                arrived = conn.receive_some() if in_kernel else conn.wait_readable(BRIEF_WAIT)
+                worker.receiving = False
+            if not arrived:
+                if not self._idle(worker):
+                    return host.park(self)
+                impatient = False
+                continue
+            if conn.eof and not conn.buffered:
+                log.debug("client disconnected: %r", self.caddr)
+                return False
+            daemon.handleRequest(conn)
+            if pool.attention and (host.shutting_down or pool.take_over(worker)):
+                return host.park(self)
+
+    def _idle(self, worker: Worker) -> bool:
+        """Wait for the next request; False when the worker is wanted elsewhere."""
+        pool = worker.pool
+        if not pool.begin_idle(worker):
+            return False
+        self.csock.trim()
+        readable = worker.wait_for_input(self.csock.fileno(), self.timeout or None)
+        if not pool.end_idle(worker):
+            return False
+        if not readable:
+            raise TimeoutError("receiving: timeout")
+        return True
+
+    # ---- the life without a worker
+
+    def negotiate(self) -> int:
+        """Go on with the TLS negotiation without waiting; gives what to wait for, 0 when it is complete.
+
+        Raises:
+            OSError: the negotiation failed (ssl.SSLError is one).
+        """
+        sock = self.csock.sock
+        assert isinstance(sock, ssl.SSLSocket)
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            return selectors.EVENT_READ
+        except ssl.SSLWantWriteError:
+            return selectors.EVENT_WRITE
+        self.tls_pending = False
+        return 0
+
+    # ---- the end
+
+    def finish(self) -> None:
+        """The connection ends: tell the daemon, then close ([SRV-7], [SOC-24])."""
+        try:
+            if self.handshaken:
+                self.handshaken = False
+                run_disconnect_hook(log, self.daemon, self.csock)
+        finally:
+            self.csock.close()
+            if self.host is not None:
+                self.host.forget(self)
+
+    def stop_input(self) -> None:
+        """Let nothing more in: a worker that waits for a request sees the end of the stream, replies still get out."""
+        self._shut_down(socket.SHUT_RD)
+
+    def hang_up(self) -> None:
+        """Break the connection; its worker finds out and ends it."""
+        self._shut_down(socket.SHUT_RDWR)
+
+    def _shut_down(self, how: int) -> None:
+        with contextlib.suppress(OSError):  # it has ended already
+            # not SSLSocket.shutdown: that would drop the TLS layer under the feet of the worker
+            socket.socket.shutdown(self.csock.sock, how)

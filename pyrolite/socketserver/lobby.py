@@ -1,0 +1,274 @@
+"""Where the connections of the thread pool server are that have no worker ([HRD-10], [BYD-1]).
+
+One thread with a selector watches
+
+* *pending* connections, until their CONNECT message is complete (TLS negotiation included),
+* *parked* connections: established, idle, and their worker was wanted elsewhere,
+
+and it looks after new connections that wait in the pool's line for a worker, to deny them in time. It never waits for a
+client and never runs hooks of user code, but for `Daemon.annotations` in the answer to a denied client.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import select
+import selectors
+import threading
+import time
+from collections import OrderedDict
+from typing import Final, TypeAlias
+
+from pyrolite.configuration import Configuration
+from pyrolite.socketserver.clientjob import BRIEF_WAIT, ClientConnectionJob
+from pyrolite.socketserver.interface import DENIAL_WAIT, MAX_DENIALS, MAX_PENDING, handshake_patience
+from pyrolite.socketserver.threadpool import Pool, PoolError
+from pyrolite.socketserver.wakeup import Waker
+
+__all__ = ["Lobby"]
+
+log = logging.getLogger("pyrolite.threadpoolserver")
+
+NO_WORKERS: Final = "no free workers, increase server threadpool size"
+
+#: Descriptors registered in a selector take effect while another thread waits in it.
+_LIVE_REGISTRATION: Final = hasattr(select, "epoll") or hasattr(select, "kqueue")
+
+#: Connections and until when (monotonic time) they may be there, the oldest first.
+_Shelf: TypeAlias = "OrderedDict[ClientConnectionJob, float]"
+
+
+class Lobby:
+    """The waiting room in front of ``pool``; its thread starts when it is needed for the first time.
+
+    Raises:
+        OSError: the process has no free descriptor.
+
+    Thread safety: all methods may be called from any thread.
+    """
+
+    def __init__(self, configuration: Configuration, pool: Pool) -> None:
+        self._config = configuration
+        self._pool = pool
+        # protects the shelves, the registrations and _wake_at; not held while anything is done with a connection
+        self._lock = threading.Lock()
+        self._pending: _Shelf = OrderedDict()
+        self._parked: _Shelf = OrderedDict()
+        self._in_line: _Shelf = OrderedDict()
+        self._denials = 0
+        self._selector = selectors.DefaultSelector()
+        self._waker = Waker()
+        self._selector.register(self._waker, selectors.EVENT_READ, None)
+        self._wake_at = math.inf  # when the thread looks at the shelves next
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def parked(self) -> int:
+        """Number of parked connections."""
+        return len(self._parked)
+
+    # ---- coming in
+
+    def admit(self, job: ClientConnectionJob) -> bool:
+        """Wait for the CONNECT message of a new connection; False when that is not possible."""
+        patience = handshake_patience(self._config)
+        if job.denied_reason is not None:
+            with self._lock:
+                if self._denials >= MAX_DENIALS:
+                    return False
+                self._denials += 1
+            patience = min(patience, DENIAL_WAIT)
+        if self._enter(self._pending, job, time.monotonic() + patience):
+            return True
+        self._denial_over(job)
+        return False
+
+    def park(self, job: ClientConnectionJob) -> bool:
+        """Wait for the next message of an established connection; False when that is not possible."""
+        conn = job.csock
+        conn.trim()
+        conn.unblock()
+        if conn.buffered and conn.frame_ready(self._config.MAX_MESSAGE_SIZE):
+            return self._submit(job)
+        patience = job.timeout or math.inf
+        return self._enter(self._parked, job, time.monotonic() + patience)
+
+    def hand_over(self, job: ClientConnectionJob) -> None:
+        """The message of ``job`` is complete: find a worker, or deny a new connection in time ([BYD-2])."""
+        if job.denied_reason is not None:
+            self._deny(job, job.denied_reason)
+        elif not self._submit(job):
+            job.finish()
+
+    def _submit(self, job: ClientConnectionJob) -> bool:
+        try:
+            if self._pool.submit(job) or job.handshaken:
+                return True
+        except PoolError:
+            return False
+        # if the lobby cannot keep an eye on it, it just waits longer
+        self._enter(self._in_line, job, time.monotonic() + self._config.THREADPOOL_WAIT)
+        return True
+
+    def _enter(self, shelf: _Shelf, job: ClientConnectionJob, deadline: float) -> bool:
+        with self._lock:
+            if self._closed:
+                return False
+            try:
+                if self._thread is None:
+                    self._start()
+                if shelf is not self._in_line:
+                    self._selector.register(job.csock.fileno(), selectors.EVENT_READ, job)
+            except (OSError, ValueError, RuntimeError) as error:
+                log.warning("cannot watch the connection of %r: %s", job.caddr, error)
+                return False
+            shelf[job] = deadline
+            if deadline < self._wake_at or len(self._pending) > MAX_PENDING or not _LIVE_REGISTRATION:
+                self._waker.wake()
+        return True
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="pyrolite-lobby", daemon=True)
+        thread.start()
+        self._thread = thread
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if self._closed:
+                    return
+                timeout = self._sleep_time()
+            for key, _ in self._selector.select(timeout):
+                if key.data is None:
+                    self._waker.clear()
+                else:
+                    self._look_at(key.data)
+            self._expire()
+
+    def _sleep_time(self) -> float | None:
+        """Seconds until the next deadline.
+
+        The time to wake up is not put off when its connection has gone: then the next connection need not wake the
+        thread just to tell its deadline.
+        """
+        now = time.monotonic()
+        first = min(next(iter(shelf.values()), math.inf) for shelf in (self._pending, self._parked, self._in_line))
+        self._wake_at = first if self._wake_at <= now else min(first, self._wake_at)
+        if len(self._pending) > MAX_PENDING:
+            return 0.0
+        return None if self._wake_at == math.inf else max(0.0, self._wake_at - now)
+
+    def _look_at(self, job: ClientConnectionJob) -> None:
+        """Something happened on a connection."""
+        pending = job in self._pending
+        if not pending and job not in self._parked:
+            return
+        conn = job.csock
+        try:
+            if job.tls_pending and not self._negotiated(job):
+                return
+            # With a timeout the worker watches over the progress of the message.
+            if not (job.timeout and not pending):
+                conn.fill()
+                if not conn.frame_ready(self._config.MAX_MESSAGE_SIZE):
+                    return
+            self._leave(job)
+            if pending and conn.eof and not conn.buffered:
+                log.debug("client %r left before the handshake", job.caddr)
+                self._drop(job)
+            else:
+                self.hand_over(job)
+        except Exception as error:
+            level = logging.DEBUG if isinstance(error, OSError) else logging.WARNING
+            log.log(level, "connection of %r failed: %s", job.caddr, error, exc_info=level > logging.DEBUG)
+            self._leave(job)
+            self._drop(job)
+
+    def _negotiated(self, job: ClientConnectionJob) -> bool:
+        """Go on with the TLS negotiation; True when it is complete."""
+        events = job.negotiate()
+        descriptor = job.csock.fileno()
+        with self._lock:
+            key = self._selector.get_key(descriptor)
+            if key.events != (events or selectors.EVENT_READ):
+                self._selector.modify(descriptor, events or selectors.EVENT_READ, job)
+        return not events
+
+    def _leave(self, job: ClientConnectionJob) -> None:
+        """Take the connection off its shelf."""
+        with self._lock:
+            for shelf in (self._pending, self._parked):
+                if shelf.pop(job, None) is not None:
+                    self._selector.unregister(job.csock.fileno())
+
+    def _expire(self) -> None:
+        """Deal with those whose time is up."""
+        now = time.monotonic()
+        while (job := self._overdue(self._pending, now)) is not None:
+            log.debug("no handshake from %r in time", job.caddr)
+            self._leave(job)
+            self._drop(job)
+        while (job := self._overdue(self._parked, now)) is not None:
+            self._leave(job)
+            job.expired = True  # a worker ends it, because that runs a hook of user code
+            self.hand_over(job)
+        while (job := self._overdue(self._in_line, now)) is not None:
+            self._line_too_long(job, now)
+
+    def _overdue(self, shelf: _Shelf, now: float) -> ClientConnectionJob | None:
+        """The first one on ``shelf``, if its time is up or there are too many pending ones."""
+        with self._lock:
+            job = next(iter(shelf), None)
+            if job is not None and (shelf[job] <= now or (shelf is self._pending and len(shelf) > MAX_PENDING)):
+                return job
+        return None
+
+    def _line_too_long(self, job: ClientConnectionJob, now: float) -> None:
+        """A new connection has waited for a worker as long as it may."""
+        with self._lock:
+            self._in_line.pop(job, None)
+            if self._pool.waits(job) and self._pool.lends_soon():
+                self._in_line[job] = now + 2 * BRIEF_WAIT
+                return
+        if self._pool.withdraw(job):
+            self._deny(job, NO_WORKERS)
+
+    def _deny(self, job: ClientConnectionJob, reason: str) -> None:
+        job.csock.unblock()
+        job.csock.buffer_output()
+        job.denyConnection(reason)
+        self._drop(job)
+
+    def _drop(self, job: ClientConnectionJob) -> None:
+        self._denial_over(job)
+        job.finish()
+
+    def _denial_over(self, job: ClientConnectionJob) -> None:
+        if job.denied_reason is not None:
+            with self._lock:
+                self._denials -= 1
+
+    # ---- the end
+
+    def close(self) -> list[ClientConnectionJob]:
+        """End the thread; gives back the connections that were here, for the server to finish."""
+        with self._lock:
+            if self._closed:
+                return []
+            self._closed = True
+            self._waker.wake()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(1.0)
+        with self._lock:
+            jobs = [*self._pending, *self._parked]
+            for shelf in (self._pending, self._parked, self._in_line):
+                shelf.clear()
+        if thread is None or not thread.is_alive():
+            self._selector.close()
+            self._waker.close()
+        return jobs

@@ -1,0 +1,224 @@
+"""Protocol version 48, the protocol of Pyro4: messages to bytes and back (chapter 10, sections 1 to 9).
+
+Pure functions over bytes. A message is a header of 24 bytes, annotation chunks, and a payload ([WIRE-1], [WIRE-2]).
+"""
+
+from __future__ import annotations
+
+import hmac as hmac_module
+import struct
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from pyrolite import constants
+from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
+from pyrolite.wire.message import Buffer, Frame
+
+__all__ = [
+    "CHECKSUM_MAGIC",
+    "CORRELATION_HEAD",
+    "HEADER_FORMAT",
+    "HEADER_SIZE",
+    "Header",
+    "check_size",
+    "check_type",
+    "encode",
+    "encode_annotations",
+    "message_hmac",
+    "pack",
+    "parse_annotations",
+    "parse_header",
+    "verify",
+]
+
+HEADER_FORMAT: Final = "!4sHHHHiHHHH"
+HEADER_SIZE: Final = 24
+CHECKSUM_MAGIC: Final = 0x34E9
+TAG: Final = b"PYRO"
+_HMAC_CHUNK_SIZE: Final = 6 + 20
+
+_HEADER: Final = struct.Struct(HEADER_FORMAT)
+_pack_header = _HEADER.pack
+_unpack_header = _HEADER.unpack_from
+_CHUNK_HEAD: Final = struct.Struct("!4sH")
+
+#: (message type, flags, sequence number, data size, serializer id, annotations size)
+Header = tuple[int, int, int, int, int, int]
+
+
+def parse_header(buffer: Buffer, offset: int = 0) -> Header:
+    """Read and check the 24 header bytes at ``offset`` of ``buffer`` ([WIRE-4], [WIRE-46]).
+
+    Raises:
+        ProtocolError: wrong tag or version, wrong checksum, or a negative payload size.
+    """
+    tag, version, msg_type, flags, seq, data_size, serializer_id, annotations_size, _, checksum = _unpack_header(
+        buffer, offset
+    )
+    if tag != TAG or version != constants.PROTOCOL_VERSION:
+        raise ProtocolError("invalid data or unsupported protocol version")
+    total = msg_type + version + data_size + annotations_size + serializer_id + flags + seq + CHECKSUM_MAGIC
+    if checksum != total & 0xFFFF:
+        raise ProtocolError("header checksum mismatch")
+    if data_size < 0:
+        raise ProtocolError("invalid message size")
+    return msg_type, flags, seq, data_size, serializer_id, annotations_size
+
+
+def check_size(header: Header, max_size: int) -> None:
+    """Refuse a message whose annotations and payload exceed ``max_size`` bytes; 0 means no limit ([WIRE-43], [WIRE-45]).
+
+    Raises:
+        MessageTooLargeError: with the header as ``pyroMsg``.
+    """
+    size = header[3] + header[5]
+    if 0 < max_size < size:
+        raise _with_header(MessageTooLargeError(_too_large(size, max_size)), header)
+
+
+def check_type(header: Header, types: Collection[int] | None) -> None:
+    """Refuse a message type that is not among ``types``; None accepts any ([WIRE-10]).
+
+    Raises:
+        ProtocolError: with the header as ``pyroMsg``.
+    """
+    if types is not None and header[0] not in types:
+        raise _with_header(ProtocolError(f"invalid msg type {header[0]} received"), header)
+
+
+def _with_header(error: ProtocolError, header: Header) -> ProtocolError:
+    error.pyroMsg = Frame(header[0], header[1], header[2], header[4], {}, b"")
+    return error
+
+
+def _too_large(size: int, max_size: int) -> str:
+    return f"max message size exceeded ({size} where max={max_size})"
+
+
+#: Head of the chunk that carries a correlation id of 16 bytes.
+CORRELATION_HEAD: Final = b"CORR\x00\x10"
+
+
+def parse_annotations(area: Buffer) -> dict[str, bytes]:
+    """Read the annotation chunks that must fill ``area`` exactly ([WIRE-20], [WIRE-22], [HRD-29]).
+
+    Raises:
+        ProtocolError: a chunk runs past the area, stray bytes remain, or an id is not ASCII.
+    """
+    annotations: dict[str, bytes] = {}
+    position, end = 0, len(area)
+    while position < end:
+        start = position + 6
+        if start > end:
+            raise ProtocolError("malformed annotations: stray bytes after the last one")
+        key, length = _CHUNK_HEAD.unpack_from(area, position)
+        position = start + length
+        if position > end:
+            raise ProtocolError(f"malformed annotations: {key!r} is longer than the area that holds it")
+        try:
+            annotations[key.decode("ascii")] = bytes(area[start:position])
+        except UnicodeDecodeError:
+            raise ProtocolError(f"malformed annotations: id {key!r} is not ASCII") from None
+    return annotations
+
+
+def encode_annotations(annotations: Mapping[str, Buffer]) -> bytes:
+    """The annotation chunks for ``annotations``, in their order ([WIRE-20], [WIRE-21]).
+
+    Raises:
+        ProtocolError: an id that is not 4 ASCII characters, a value that is not bytes, or more than 65535 bytes in all.
+    """
+    parts: list[Buffer] = []
+    size = 0
+    for key, value in annotations.items():
+        if not isinstance(key, str) or len(key) != 4:
+            raise ProtocolError(f"annotation key must be of length 4: {key!r}")
+        if not key.isascii():
+            raise ProtocolError(f"annotation key must be ASCII: {key!r}")
+        if not isinstance(value, (bytes, bytearray, memoryview)):
+            raise ProtocolError(f"annotation value must be bytes: {key!r} is {type(value).__name__}")
+        length = len(value) if not isinstance(value, memoryview) else value.nbytes
+        size += 6 + length
+        if size > 0xFFFF:
+            raise ProtocolError(f"annotations too large: with {key!r} they exceed 65535 bytes")
+        parts.append(_CHUNK_HEAD.pack(key.encode("ascii"), length))
+        parts.append(value)
+    return b"".join(parts)
+
+
+def message_hmac(key: bytes, data: Buffer, annotations: Mapping[str, Buffer]) -> bytes:
+    """HMAC-SHA1 over the payload and the annotation values in the order of their ids ([WIRE-31])."""
+    if not annotations or (len(annotations) == 1 and "HMAC" in annotations):
+        return hmac_module.digest(key, data, "sha1")
+    mac = hmac_module.new(key, data, "sha1")
+    for name in sorted(annotations):
+        if name != "HMAC":
+            mac.update(annotations[name])
+    return mac.digest()
+
+
+def verify(frame: Frame, hmac_key: bytes | None) -> None:
+    """Check the HMAC annotation of a received message against ``hmac_key`` ([WIRE-32]).
+
+    Raises:
+        SecurityError: the digest differs, or only one of key and digest is there. ``pyroMsg`` is the frame.
+    """
+    received = frame.annotations.get("HMAC")
+    if received is None and not hmac_key:
+        return
+    if received is None or not hmac_key:
+        error = SecurityError("hmac key config not symmetric")
+    elif hmac_module.compare_digest(received, message_hmac(hmac_key, frame.data, frame.annotations)):
+        return
+    else:
+        error = SecurityError("message hmac mismatch")
+    error.pyroMsg = frame
+    raise error
+
+
+def encode(
+    msg_type: int,
+    flags: int,
+    seq: int,
+    serializer_id: int,
+    data: Buffer,
+    annotations: Mapping[str, Buffer] | None = None,
+    hmac_key: bytes | None = None,
+    max_size: int = 0,
+) -> tuple[bytes, Buffer]:
+    """The bytes of a message as (header and annotations, payload); the payload is passed through uncopied ([WIRE-6]).
+
+    ``max_size`` is the limit in bytes for annotations and payload together, 0 for none.
+
+    Raises:
+        ProtocolError: an invalid annotation ([WIRE-21]).
+        MessageTooLargeError: the limit is exceeded ([WIRE-43]).
+        ValueError: the payload exceeds 2 GiB ([WIRE-5]).
+    """
+    if hmac_key:
+        annotations = {key: value for key, value in (annotations or {}).items() if key != "HMAC"}
+        annotations["HMAC"] = message_hmac(hmac_key, data, annotations)
+    chunks = encode_annotations(annotations) if annotations else b""
+    return pack(msg_type, flags, seq, serializer_id, len(data), chunks, max_size), data
+
+
+def pack(
+    msg_type: int, flags: int, seq: int, serializer_id: int, data_size: int, chunks: bytes = b"", max_size: int = 0
+) -> bytes:
+    """Header and annotation chunks of a message whose chunks are encoded already; the payload is to follow.
+
+    Raises: MessageTooLargeError, ValueError: as `encode`.
+    """
+    annotations_size = len(chunks)
+    if 0 < max_size < data_size + annotations_size:
+        raise MessageTooLargeError(_too_large(data_size + annotations_size, max_size))
+    if data_size > 0x7FFFFFFF:
+        raise ValueError("invalid message size (outside range 0..2Gb)")
+    version = constants.PROTOCOL_VERSION
+    checksum = msg_type + version + data_size + annotations_size + serializer_id + flags + seq + CHECKSUM_MAGIC
+    return (
+        _pack_header(
+            TAG, version, msg_type, flags, seq, data_size, serializer_id, annotations_size, 0, checksum & 0xFFFF
+        )
+        + chunks
+    )

@@ -1,0 +1,112 @@
+"""TLS on the socket servers: the negotiation never blocks anybody."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import RawClient, Running
+
+pytest.importorskip("cryptography")
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+BOTH = pytest.mark.parametrize("name", ["thread", "multiplex"])
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """[TLS-11] A self-signed certificate for localhost, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def start_tls(start_server: Any, name: str, certificate: Path, **settings: Any) -> Running:
+    running: Running = start_server(name, SSL=True, SSL_SERVERCERT=str(certificate), **settings)
+    return running
+
+
+def tls_client(running: Running, certificate: Path) -> RawClient:
+    client = running.connect()
+    context = ssl.create_default_context(cafile=str(certificate))
+    client.sock = context.wrap_socket(client.sock, server_hostname="localhost")
+    return client
+
+
+@BOTH
+def test_calls(start_server: Any, certificate: Path, name: str) -> None:
+    """[TLS-9] Calls of all sizes, and several requests in one record."""
+    running = start_tls(start_server, name, certificate)
+    clients = [tls_client(running, certificate).handshake() for _ in range(5)]
+    for client in clients:
+        assert client.call(b"secret") == b"secret"
+        assert len(client.call(b"L" * 3_000_000)) == 3_000_000
+    client.sock.sendall(b"".join(client.message(4, b"%d" % number) for number in range(50)))
+    assert [bytes(client.receive().data) for _ in range(50)] == [b"%d" % number for number in range(50)]
+
+
+@BOTH
+def test_silent_client(start_server: Any, certificate: Path, name: str) -> None:
+    """[HRD-14], [SRV-11] Clients that do not begin, or do not go on with, the TLS negotiation stop nobody."""
+    running = start_tls(start_server, name, certificate, HANDSHAKE_TIMEOUT=0.5)
+    silent, half, garbage = running.connect(), running.connect(), running.connect()
+    half.sock.sendall(b"\x16\x03\x01\x02\x00\x01")
+    garbage.sock.sendall(b"PYRO this is no TLS at all, and more than a few bytes of it")
+    assert tls_client(running, certificate).handshake().call(b"fine") == b"fine"
+    assert garbage.closed_by_server()
+    assert silent.closed_by_server()
+    assert half.closed_by_server()
+    assert tls_client(running, certificate).handshake().call(b"still") == b"still"
+
+
+def test_parking(start_server: Any, certificate: Path) -> None:
+    """[BYD-1] The TLS state survives parking."""
+    running = start_tls(start_server, "thread", certificate, THREADPOOL_SIZE=2, THREADPOOL_SIZE_MIN=1)
+    clients = [tls_client(running, certificate).handshake() for _ in range(12)]
+    for _ in range(2):
+        for number, client in enumerate(clients):
+            assert client.call(b"%d" % number) == b"%d" % number
+    assert running.server.stats()["connections_parked"] >= 10
+
+
+@BOTH
+def test_shutdown(start_server: Any, certificate: Path, name: str) -> None:
+    """[SRV-27] TLS connections end promptly too."""
+    running = start_tls(start_server, name, certificate)
+    client = tls_client(running, certificate).handshake()
+    client.call(b"x")
+    began = time.monotonic()
+    running.server.shutdown()
+    assert time.monotonic() - began < 1
+    assert client.closed_by_server()
+
+
+def test_no_certificate(start_server: Any) -> None:
+    """[TLS-5] SSL without a configured certificate is refused with a clear text."""
+    with pytest.raises(ValueError, match="SSL requested but SSL_SERVERCERT is not configured"):
+        start_server(SSL=True)

@@ -1,0 +1,126 @@
+"""A peer program that serves: ``peer_server.py LIBRARY``; commands are the methods of `Server`.
+
+Runs under Python 3.8 and later, with Pyro4 or pyrolite.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+import threading
+
+import value_table
+from peer_common import serve_commands
+from peer_objects import build
+
+SERIALIZERS = {"serpent", "json", "marshal", "pickle", "cloudpickle", "dill", "msgpack"}
+
+
+class Server:
+    """Daemons and name servers by name, each with a thread of its own."""
+
+    def __init__(self, lib):
+        self.lib = lib
+        self.running = {}
+        value_table.register_converters(lib)
+
+    def configure(self, **items):
+        """Back to the defaults, then these items."""
+        self.lib.config.reset(False)
+        self.lib.config.SERIALIZERS_ACCEPTED = set(SERIALIZERS)
+        self.lib.config.POLLTIMEOUT = 0.5
+        for item, value in items.items():
+            setattr(self.lib.config, item, value)
+
+    def start(self, name, servertype="thread", host="127.0.0.1", unixsocket=None, hmac=None, accept=None):
+        """Start a daemon with all the objects; the answer maps object ids to URIs."""
+        daemon_class, objects = build(self.lib)
+        self.lib.config.SERVERTYPE = servertype
+        if accept:
+            self.lib.config.SERIALIZERS_ACCEPTED = set(accept)
+        daemon = daemon_class(unixsocket=unixsocket) if unixsocket else daemon_class(host=host)
+        self.lib.config.SERIALIZERS_ACCEPTED = set(SERIALIZERS)
+        if hmac is not None:
+            daemon._pyroHmacKey = hmac
+        uris = {key: str(daemon.register(thing, key)) for key, thing in objects.items()}
+        self._run(name, daemon)
+        return uris
+
+    def start_connected(self, name):
+        """Wait for one connection on a plain socket and serve it with a daemon; answers the port."""
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+
+        def serve():
+            listener.settimeout(20)
+            with listener, listener.accept()[0] as connection:
+                connection.settimeout(None)
+                with build(self.lib)[0](connected_socket=connection) as daemon:
+                    daemon.register(build(self.lib)[1]["target"], "target")
+                    daemon.requestLoop()
+
+        thread = threading.Thread(target=serve, name=name)
+        thread.daemon = True
+        thread.start()
+        return listener.getsockname()[1]
+
+    def start_nameserver(self, name, hmac=None, storage=None, broadcast=False):
+        """Start a name server; answers its URI, port, and the port of the broadcast responder."""
+        naming = importlib.import_module(self.lib.__name__ + ".naming")
+        uri, daemon, _ = naming.startNS(
+            host="127.0.0.1", port=0, enableBroadcast=False, hmac=hmac, storage=storage or None
+        )
+        self._run(name, daemon)
+        broadcast_port = 0
+        if broadcast:
+            responder = naming.BroadcastServer(uri, bchost="127.0.0.1", bcport=0)
+            broadcast_port = responder.getPort()
+            responder.runInThread()
+            self.running[name + ".broadcast"] = (responder, None)
+        return {"uri": str(uri), "port": uri.port, "broadcast_port": broadcast_port}
+
+    def _run(self, name, daemon):
+        thread = threading.Thread(target=daemon.requestLoop, name=name)
+        thread.daemon = True
+        thread.start()
+        self.running[name] = (daemon, thread)
+
+    def stop(self, name):
+        """Shut a daemon or name server down; answers whether its loop ended."""
+        for key in (name + ".broadcast", name):
+            service, thread = self.running.pop(key, (None, None))
+            if service is None:
+                continue
+            if thread is None:
+                service.close()
+            else:
+                service.shutdown()
+                thread.join(6)
+                if thread.is_alive():
+                    return False
+                service.close()
+        return True
+
+    def departures(self, name):
+        """How many clients have left a daemon."""
+        return self.running[name][0].departures
+
+    def handle(self, op, **arguments):
+        """Execute one command."""
+        return getattr(self, op)(**arguments)
+
+
+def main():
+    """Serve the commands on standard input."""
+    server = Server(importlib.import_module(sys.argv[1]))
+    server.configure()
+    serve_commands(server.handle, {"pid": os.getpid(), "python": sys.version_info[:2]})
+    for name in list(server.running):
+        server.stop(name)
+
+
+if __name__ == "__main__":
+    main()
