@@ -1,0 +1,54 @@
+"""A scoreboard that programs on any machine can use.
+
+Needs a running name server (``python -m pyrolite.naming``); ends with Ctrl-C.
+"""
+
+import threading
+
+import pyrolite
+
+
+@pyrolite.expose
+@pyrolite.behavior(instance_mode="single")
+class Scoreboard:
+    """Counts the points of the players of a game. One instance serves all clients, each of them in a thread of its own."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._points = {}
+        self._moves = []
+
+    def add(self, player, points=1):
+        """Give a player some points, and return how many that makes."""
+        if points < 0:
+            raise ValueError(f"{player} cannot lose points")
+        with self._lock:
+            self._points[player] = self._points.get(player, 0) + points
+            self._moves.append((player, points))
+            return self._points[player]
+
+    def history(self):
+        """All moves so far, one at a time."""
+        yield from list(self._moves)
+
+    @property
+    def leader(self):
+        """The player with the most points, or None."""
+        with self._lock:
+            return max(self._points, key=self._points.get, default=None)
+
+    def _cheat(self, player):  # not callable from outside, because its name begins with an underscore
+        self._points[player] = 1_000_000
+
+
+def main():
+    with pyrolite.Daemon() as daemon, pyrolite.locateNS() as nameserver:
+        uri = daemon.register(Scoreboard)
+        nameserver.register("example.scoreboard", uri)
+        print("the scoreboard is ready", flush=True)
+        daemon.requestLoop()
+    print("the scoreboard has closed", flush=True)
+
+
+if __name__ == "__main__":
+    main()
