@@ -6,6 +6,7 @@ that process the value when it arrives.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -263,7 +264,7 @@ class Future:
             result = self._result = FutureResult()
             self._start_time = time.monotonic() + self.call_delay
         try:
-            run_in_background(lambda: self._evaluate(result, args, kwargs), "future")
+            run_in_background(functools.partial(self._evaluate, result, args, kwargs), "future")
         except RuntimeError as error:
             with self._changed:
                 self.completed = True
@@ -284,7 +285,7 @@ class Future:
                 _call_handler(self.exceptionhandler, error)
         finally:
             result.set_value(value)
-            del result, value  # as in set_value
+            del self, result, value  # as in set_value
 
     def _wait_for_start(self) -> bool:
         """Wait until the delay is over and begin the evaluation; False when it was cancelled."""
