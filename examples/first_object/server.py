@@ -11,7 +11,7 @@ import pyrolite
 @pyrolite.expose
 @pyrolite.behavior(instance_mode="single")
 class Scoreboard:
-    """Counts the points of the players of a game. One instance serves all clients, each of them in a thread of its own."""
+    """Counts the points of a game. One instance serves all clients, each of them in a thread of its own."""
 
     def __init__(self):
         self._lock = threading.Lock()
