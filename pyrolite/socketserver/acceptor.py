@@ -173,14 +173,7 @@ def _tls_context(log: logging.Logger, configuration: Configuration) -> ssl.SSLCo
     if not configuration.SSL:
         log.info("not using SSL")
         return None
-    if not configuration.SSL_SERVERCERT:
-        raise ValueError("SSL requested but SSL_SERVERCERT is not configured")
-    context = tls.getSSLcontext(
-        servercert=configuration.SSL_SERVERCERT,
-        serverkey=configuration.SSL_SERVERKEY,
-        keypassword=configuration.SSL_SERVERKEYPASSWD,
-        cacerts=configuration.SSL_CACERTS,
-    )
+    context = tls.server_context(configuration)
     log.info(
         "using SSL,  cert=%s  key=%s  cacerts=%s",
         configuration.SSL_SERVERCERT,
