@@ -1,22 +1,34 @@
 """The public class `Message`: a protocol 48 message that can send and receive itself ([WIRE-130], [WIRE-131]).
 
-The library itself works with `pyrolite.wire`; this is the form in which programs and tools build, read and keep messages.
+The library itself works with `pyrolite.wire`; this is the form in which programs and tools build, read and keep
+messages.
 """
 
 from __future__ import annotations
 
 import hmac as hmac_module
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from pyrolite import compression
 from pyrolite.configuration import config
-from pyrolite.errors import MessageTooLargeError, ProtocolError
+from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
 from pyrolite.wire import v48
 from pyrolite.wire.framing import read_frame
-from pyrolite.wire.message import FLAGS_COMPRESSED, MSG_PING, SERIALIZER_NONE, Buffer, Frame
+from pyrolite.wire.message import (
+    ANNOTATION_HMAC,
+    FLAGS_COMPRESSED,
+    MSG_PING,
+    SERIALIZER_NONE,
+    Buffer,
+    Frame,
+    too_large,
+)
 
 __all__ = ["Message", "secure_compare"]
+
+log = logging.getLogger("pyrolite.message")
 
 
 class Message:
@@ -34,6 +46,8 @@ class Message:
     Raises:
         MessageTooLargeError: annotations and payload exceed config.MAX_MESSAGE_SIZE.
         ProtocolError: an annotation is invalid.
+
+    Thread safety: none.
     """
 
     header_format = v48.HEADER_FORMAT
@@ -57,25 +71,28 @@ class Message:
         self.data_size = len(databytes)
         self.serializer_id = serializer_id
         self.annotations: dict[str, Buffer] = dict(annotations or {})
-        self.hmac_key = hmac_key
-        if hmac_key:
-            self.annotations["HMAC"] = self.hmac()
+        self.hmac_key = bytes(hmac_key) if hmac_key else None
         self.annotations_size = len(v48.encode_annotations(self.annotations))
+        if self.hmac_key:
+            self.annotations.pop(ANNOTATION_HMAC, None)
+            self.annotations[ANNOTATION_HMAC] = self.hmac()
+            self.annotations_size = len(v48.encode_annotations(self.annotations))
         size, limit = self.data_size + self.annotations_size, config.MAX_MESSAGE_SIZE
         if 0 < limit < size:
-            raise MessageTooLargeError(f"max message size exceeded ({size} where max={limit})")
+            raise MessageTooLargeError(too_large(size, limit))
 
     def __repr__(self) -> str:
         return (
-            f"<pyrolite.message.Message at {id(self):x}; type={self.type} flags={self.flags} seq={self.seq} "
-            f"datasize={self.data_size} #ann={len(self.annotations)}>"
+            f"<{type(self).__module__}.{type(self).__name__} at {id(self):x}; type={self.type} flags={self.flags} "
+            f"seq={self.seq} datasize={self.data_size} #ann={len(self.annotations)}>"
         )
 
     def to_bytes(self) -> bytes:
         """The bytes on the wire.
 
         Raises:
-            ValueError: the payload exceeds 2 GiB.
+            ProtocolError: an annotation is invalid.
+            ValueError: ``data_size`` is not between 0 and 2 GB.
         """
         return b"".join(self._parts())
 
@@ -126,7 +143,7 @@ class Message:
 
     @classmethod
     def from_frame(cls, frame: Frame, hmac_key: bytes | None = None) -> Message:
-        """The message object for a received frame, sharing its payload."""
+        """The message object for a received frame, sharing its payload; ``hmac_key`` is that of the connection."""
         message = cls.__new__(cls)
         message.type, message.flags, message.seq, message.serializer_id, annotations, message.data = frame
         message.annotations = dict(annotations)
@@ -141,14 +158,22 @@ class Message:
     ) -> Message:
         """Receive one message from ``connection``, anything with ``recv(n)`` and ``close()``.
 
+        A message that exceeds config.MAX_MESSAGE_SIZE closes the connection at once ([WIRE-45]). After the other errors
+        it has to be closed by the caller, who may want to tell the other end first ([WIRE-51]).
+
         Raises:
-            ProtocolError, MessageTooLargeError, SecurityError: the message is not acceptable.
+            ProtocolError, MessageTooLargeError, SecurityError: the message is not acceptable. ``pyroMsg`` is the
+                message, or what had been read of it, None when not even its header is valid.
             ConnectionClosedError, TimeoutError: the connection ended or stalled.
         """
         try:
             frame = read_frame(connection.recv, requiredMsgTypes, hmac_key, config.MAX_MESSAGE_SIZE)
-        except MessageTooLargeError:
-            connection.close()
+        except (ProtocolError, SecurityError) as error:
+            if isinstance(error.pyroMsg, Frame):
+                error.pyroMsg = cls.from_frame(error.pyroMsg, hmac_key)
+            if isinstance(error, MessageTooLargeError):
+                log.error("closing the connection: %s", error)  # noqa: TRY400 - it is raised as well
+                connection.close()
             raise
         return cls.from_frame(frame, hmac_key)
 
@@ -163,6 +188,10 @@ class Message:
         Message.recv(pyroConnection, [MSG_PING], hmac_key)
 
 
+# where programs know it from
+Message.__module__ = "pyrolite.message"
+
+
 def secure_compare(a: bytes | str, b: bytes | str) -> bool:
     """Equality of two byte strings or two ASCII texts in constant time ([WIRE-132]).
 
@@ -171,4 +200,4 @@ def secure_compare(a: bytes | str, b: bytes | str) -> bool:
     """
     if isinstance(a, str) != isinstance(b, str):
         raise TypeError("can only compare bytes with bytes or text with text")
-    return hmac_module.compare_digest(a, b)  # type: ignore[type-var]
+    return hmac_module.compare_digest(a, b)  # type: ignore[arg-type]

@@ -1,8 +1,11 @@
-"""What a message is, whatever protocol version carries it: its types, flags, and the :class:`Frame` ([WIRE-10], [WIRE-11])."""
+"""What a message is, whatever protocol version carries it: types and flags ([WIRE-10], [WIRE-11]), and the `Frame`."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, NamedTuple, TypeAlias
+
+from pyrolite.errors import MessageTooLargeError, ProtocolError
 
 __all__ = [
     "ANNOTATION_BLOB_INFO",
@@ -26,6 +29,10 @@ __all__ = [
     "SERIALIZER_NONE",
     "Buffer",
     "Frame",
+    "Header",
+    "check_size",
+    "check_type",
+    "too_large",
 ]
 
 MSG_CONNECT: Final = 1
@@ -56,6 +63,10 @@ RESERVED_ANNOTATIONS: Final = frozenset({"HMAC", "CORR", "STRM", "BLBI"})
 #: Anything that holds payload bytes.
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
+#: The checked header: (message type, flags, sequence number, payload size, serializer id, annotations size).
+#: The codec of another protocol version may put more behind these six.
+Header: TypeAlias = tuple[int, int, int, int, int, int]
+
 
 class Frame(NamedTuple):
     """One received message, its payload as it was transferred (possibly compressed, never decoded).
@@ -71,3 +82,34 @@ class Frame(NamedTuple):
     serializer_id: int
     annotations: dict[str, bytes]
     data: Buffer
+
+
+def check_size(header: Header, max_size: int) -> None:
+    """Refuse a message whose annotations and payload exceed ``max_size`` bytes; 0: no limit ([WIRE-43], [WIRE-45]).
+
+    Raises:
+        MessageTooLargeError: with the header as ``pyroMsg``.
+    """
+    size = header[3] + header[5]
+    if 0 < max_size < size:
+        raise _with_header(MessageTooLargeError(too_large(size, max_size)), header)
+
+
+def check_type(header: Header, types: Collection[int] | None) -> None:
+    """Refuse a message type that is not among ``types``; None accepts any ([WIRE-10]).
+
+    Raises:
+        ProtocolError: with the header as ``pyroMsg``.
+    """
+    if types is not None and header[0] not in types:
+        raise _with_header(ProtocolError(f"invalid msg type {header[0]} received"), header)
+
+
+def _with_header(error: ProtocolError, header: Header) -> ProtocolError:
+    error.pyroMsg = Frame(header[0], header[1], header[2], header[4], {}, b"")
+    return error
+
+
+def too_large(size: int, max_size: int) -> str:
+    """Text of the error for a message of ``size`` bytes, header not counted ([WIRE-43])."""
+    return f"max message size exceeded ({size} where max={max_size})"

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import hmac as hmac_module
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from pyrolite import constants
 from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
-from pyrolite.wire.message import Buffer, Frame
+from pyrolite.wire.message import ANNOTATION_HMAC, Buffer, Frame, Header, too_large
 
 __all__ = [
     "CHECKSUM_MAGIC",
     "CORRELATION_HEAD",
     "HEADER_FORMAT",
     "HEADER_SIZE",
-    "Header",
-    "check_size",
-    "check_type",
     "encode",
     "encode_annotations",
+    "encode_signed_annotations",
+    "finish",
     "message_hmac",
     "pack",
     "parse_annotations",
@@ -35,15 +34,13 @@ HEADER_FORMAT: Final = "!4sHHHHiHHHH"
 HEADER_SIZE: Final = 24
 CHECKSUM_MAGIC: Final = 0x34E9
 TAG: Final = b"PYRO"
-_HMAC_CHUNK_SIZE: Final = 6 + 20
 
 _HEADER: Final = struct.Struct(HEADER_FORMAT)
 _pack_header = _HEADER.pack
 _unpack_header = _HEADER.unpack_from
 _CHUNK_HEAD: Final = struct.Struct("!4sH")
-
-#: (message type, flags, sequence number, data size, serializer id, annotations size)
-Header = tuple[int, int, int, int, int, int]
+#: Head of the chunk that carries a correlation id of 16 bytes.
+CORRELATION_HEAD: Final = b"CORR\x00\x10"
 
 
 def parse_header(buffer: Buffer, offset: int = 0) -> Header:
@@ -63,40 +60,6 @@ def parse_header(buffer: Buffer, offset: int = 0) -> Header:
     if data_size < 0:
         raise ProtocolError("invalid message size")
     return msg_type, flags, seq, data_size, serializer_id, annotations_size
-
-
-def check_size(header: Header, max_size: int) -> None:
-    """Refuse a message whose annotations and payload exceed ``max_size`` bytes; 0 means no limit ([WIRE-43], [WIRE-45]).
-
-    Raises:
-        MessageTooLargeError: with the header as ``pyroMsg``.
-    """
-    size = header[3] + header[5]
-    if 0 < max_size < size:
-        raise _with_header(MessageTooLargeError(_too_large(size, max_size)), header)
-
-
-def check_type(header: Header, types: Collection[int] | None) -> None:
-    """Refuse a message type that is not among ``types``; None accepts any ([WIRE-10]).
-
-    Raises:
-        ProtocolError: with the header as ``pyroMsg``.
-    """
-    if types is not None and header[0] not in types:
-        raise _with_header(ProtocolError(f"invalid msg type {header[0]} received"), header)
-
-
-def _with_header(error: ProtocolError, header: Header) -> ProtocolError:
-    error.pyroMsg = Frame(header[0], header[1], header[2], header[4], {}, b"")
-    return error
-
-
-def _too_large(size: int, max_size: int) -> str:
-    return f"max message size exceeded ({size} where max={max_size})"
-
-
-#: Head of the chunk that carries a correlation id of 16 bytes.
-CORRELATION_HEAD: Final = b"CORR\x00\x10"
 
 
 def parse_annotations(area: Buffer) -> dict[str, bytes]:
@@ -146,6 +109,18 @@ def encode_annotations(annotations: Mapping[str, Buffer]) -> bytes:
     return b"".join(parts)
 
 
+def encode_signed_annotations(annotations: Mapping[str, Buffer], data: Buffer, hmac_key: bytes) -> bytes:
+    """The annotation chunks for ``annotations`` and, as the last one, the digest of a message with payload ``data``.
+
+    Raises:
+        ProtocolError: as `encode_annotations`.
+    """
+    signed = {key: value for key, value in annotations.items() if key != ANNOTATION_HMAC}
+    encode_annotations(signed)  # what cannot be sent is reported before it is signed
+    signed[ANNOTATION_HMAC] = message_hmac(hmac_key, data, signed)
+    return encode_annotations(signed)
+
+
 def message_hmac(key: bytes, data: Buffer, annotations: Mapping[str, Buffer]) -> bytes:
     """HMAC-SHA1 over the payload and the annotation values in the order of their ids ([WIRE-31])."""
     if not annotations or (len(annotations) == 1 and "HMAC" in annotations):
@@ -176,6 +151,16 @@ def verify(frame: Frame, hmac_key: bytes | None) -> None:
     raise error
 
 
+def finish(frame: Frame, header: Header, hmac_key: bytes | None) -> Frame:
+    """The last step of reading a message: ``frame``, if its signature is right.
+
+    Raises:
+        SecurityError: as `verify`.
+    """
+    verify(frame, hmac_key)
+    return frame
+
+
 def encode(
     msg_type: int,
     flags: int,
@@ -193,12 +178,12 @@ def encode(
     Raises:
         ProtocolError: an invalid annotation ([WIRE-21]).
         MessageTooLargeError: the limit is exceeded ([WIRE-43]).
-        ValueError: the payload exceeds 2 GiB ([WIRE-5]).
+        ValueError: the payload exceeds 2 GB ([WIRE-5]).
     """
     if hmac_key:
-        annotations = {key: value for key, value in (annotations or {}).items() if key != "HMAC"}
-        annotations["HMAC"] = message_hmac(hmac_key, data, annotations)
-    chunks = encode_annotations(annotations) if annotations else b""
+        chunks = encode_signed_annotations(annotations or {}, data, hmac_key)
+    else:
+        chunks = encode_annotations(annotations) if annotations else b""
     return pack(msg_type, flags, seq, serializer_id, len(data), chunks, max_size), data
 
 
@@ -211,8 +196,8 @@ def pack(
     """
     annotations_size = len(chunks)
     if 0 < max_size < data_size + annotations_size:
-        raise MessageTooLargeError(_too_large(data_size + annotations_size, max_size))
-    if data_size > 0x7FFFFFFF:
+        raise MessageTooLargeError(too_large(data_size + annotations_size, max_size))
+    if not 0 <= data_size <= 0x7FFFFFFF:
         raise ValueError("invalid message size (outside range 0..2Gb)")
     version = constants.PROTOCOL_VERSION
     checksum = msg_type + version + data_size + annotations_size + serializer_id + flags + seq + CHECKSUM_MAGIC
