@@ -24,7 +24,9 @@ def _places(env: BuildEnvironment) -> dict[str, str]:
 
 def _texts(doctree: nodes.Node) -> Iterator[nodes.Text]:
     for text in list(doctree.findall(nodes.Text)):
-        if not isinstance(text.parent, (nodes.literal, nodes.literal_block, nodes.reference, pending_xref, nodes.title)):
+        if not isinstance(
+            text.parent, (nodes.literal, nodes.literal_block, nodes.reference, pending_xref, nodes.title)
+        ):
             yield text
 
 
