@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite.errors import PyroError
@@ -13,7 +15,7 @@ from pyrolite.wire.message import ANNOTATION_CORRELATION, Frame
 if TYPE_CHECKING:
     from pyrolite.net.connection import SocketConnection
 
-__all__ = ["CallState", "correlation_from", "current_context", "fresh_correlation"]
+__all__ = ["CallState", "correlation_from", "current_context", "fresh_correlation", "set_aside"]
 
 _random_bits = random.getrandbits
 #: version and variant bits of a random UUID (RFC 4122)
@@ -53,7 +55,8 @@ class CallState:
         "correlation",
         "in_request",
         "msg_flags",
-        "outgoing",
+        "nested_response",
+        "own_response",
         "received",
         "response_annotations",
         "seq",
@@ -68,6 +71,9 @@ class CallState:
     ) -> None:
         self.client = client
         self.response_annotations: dict[str, Any] = {}
+        # set when a remote method makes a call itself: what came with its answer, and what the method had set before
+        self.nested_response: dict[str, Any] | None = None
+        self.own_response: dict[str, Any] | None = None
         #: 16 bytes; the UUID object is made when somebody looks
         self.correlation = correlation
         if frame is None:
@@ -77,7 +83,7 @@ class CallState:
             self.received: dict[str, Any] | None = None
             self.in_request = False
         else:
-            self.client_sock_addr = client.peer_address if client is not None else None
+            self.client_sock_addr = getattr(client, "peer_address", None)
             _, self.msg_flags, self.seq, self.serializer_id, self.annotations, _ = frame
             # what came with the request is readable but never sent on by nested calls ([PRX-46])
             self.received = dict(self.annotations) if self.annotations else None
@@ -87,8 +93,7 @@ class CallState:
         """An independent copy for another thread."""
         other = CallState.__new__(CallState)
         for name in CallState.__slots__:
-            if name != "outgoing":
-                setattr(other, name, getattr(self, name))
+            setattr(other, name, getattr(self, name))
         other.annotations = dict(self.annotations)
         other.response_annotations = dict(self.response_annotations)
         return other
@@ -101,6 +106,12 @@ class CallState:
             return {key: value for key, value in annotations.items() if received.get(key) is not value}
         return annotations
 
+    def for_outgoing(self) -> CallState:
+        """A state for another thread that makes a call on behalf of this one ([CTX-7])."""
+        state = CallState(correlation=self.correlation)
+        state.annotations = dict(self.take_annotations())
+        return state
+
     def forget_sent(self) -> None:
         """One-shot use: what was sent with a call is not sent with the next ([WIRE-24])."""
         if self.received is None:
@@ -108,6 +119,22 @@ class CallState:
         else:
             received = self.received
             self.annotations = {k: v for k, v in self.annotations.items() if received.get(k) is v}
+
+
+    def receive_response(self, annotations: dict[str, Any]) -> None:
+        """The annotations of the answer to a call made here; in a remote method they are not sent on ([DMN-59])."""
+        if self.in_request:
+            self.own_response = self.responses()
+            self.nested_response = dict(annotations)
+        self.response_annotations = annotations
+
+    def responses(self) -> dict[str, Any]:
+        """What the method wants to be sent with the answer to its caller."""
+        nested = self.nested_response
+        if nested is None:
+            return self.response_annotations
+        changed = {k: v for k, v in self.response_annotations.items() if nested.get(k) is not v}
+        return {**(self.own_response or {}), **changed}
 
 
 class _CallContext(threading.local):
@@ -198,7 +225,6 @@ class _CallContext(threading.local):
             raise TypeError("correlation_id must be a uuid.UUID or None")
         self._state.correlation = None if value is None else value.bytes
 
-    #: protocol version of the request; 0 outside of one
     @property
     def protocol(self) -> int:
         """Protocol version of the request, 0 outside of requests."""
@@ -234,6 +260,17 @@ class _CallContext(threading.local):
         if self.client is None:
             raise PyroError("cannot untrack resource on a connectionless call")
         self.client.tracked_resources.discard(resource)
+
+
+@contextlib.contextmanager
+def set_aside() -> Iterator[None]:
+    """For calls that the library makes itself: they use up no annotations and leave none behind ([WIRE-26])."""
+    state = current_context._state
+    current_context._state = CallState(correlation=state.correlation)
+    try:
+        yield
+    finally:
+        current_context._state = state
 
 
 _FIELDS: Final = (

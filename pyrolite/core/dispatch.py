@@ -107,7 +107,7 @@ class Dispatcher:
         self.hook = hook
         self.config = config
         self.hmac_key: bytes | None = None
-        self._failures = ExceptionEncoder(config)
+        self.failures = ExceptionEncoder(config)
 
     # ---- the walk of a request
 
@@ -118,6 +118,7 @@ class Dispatcher:
         """
         before = current_context._state
         serializer = self.serializers.get(frame.serializer_id)
+        method: Any = None
         # so that a failure up to here does not carry an id of somebody else
         state = current_context._state = CallState(connection, frame)
         try:
@@ -143,7 +144,7 @@ class Dispatcher:
                 return _NO_ANSWER
             return Answer(self._encode_result(frame, result, serializer), None)
         except BaseException as error:
-            return self._failure_answer(frame, error, serializer)
+            return self._failure_answer(frame, error, serializer, method)
         finally:
             current_context._state = before
 
@@ -240,7 +241,7 @@ class Dispatcher:
 
     def _wrapped(self, error: BaseException) -> _ExceptionWrapper:
         error = remote_form(error)
-        self._failures.attach_traceback(error)
+        self.failures.attach_traceback(error)
         return _ExceptionWrapper(error)
 
     def _call_oneway(self, method: Callable[..., Any], request: Request) -> None:
@@ -272,7 +273,7 @@ class Dispatcher:
         state = current_context._state
         extra = self.hook()
         limit = config.MAX_MESSAGE_SIZE
-        if not state.response_annotations and not extra and not self.hmac_key:
+        if not state.response_annotations and not extra and not self.hmac_key and state.own_response is None:
             # the usual case: the correlation id is the only annotation
             chunks = v48.CORRELATION_HEAD + state.correlation  # type: ignore[operator]
             return (
@@ -289,12 +290,12 @@ class Dispatcher:
             # most likely the wrapped exception at the end: replace that one and keep the results ([BAT-11])
             if not results or not isinstance(results[-1], _ExceptionWrapper):
                 raise
-            substitute = self._failures.substitute(results[-1].exception, serializer)
+            substitute = self.failures.substitute(results[-1].exception, serializer)
             return serializer.dumps([*results[:-1], _ExceptionWrapper(substitute)])
 
     def annotations(self, state: CallState, extra: Mapping[str, Any] | None = None) -> dict[str, Buffer]:
         """Annotations of an answer: the method's, the correlation id, then the daemon's ([WIRE-27])."""
-        annotations = {k: v for k, v in state.response_annotations.items() if k not in RESERVED_ANNOTATIONS}
+        annotations = {k: v for k, v in state.responses().items() if k not in RESERVED_ANNOTATIONS}
         if state.correlation is not None:
             annotations[ANNOTATION_CORRELATION] = state.correlation
         if extra is None:
@@ -303,6 +304,19 @@ class Dispatcher:
             if key not in RESERVED_ANNOTATIONS:
                 annotations[key] = value
         return annotations
+
+    def safe_annotations(self, state: CallState) -> dict[str, Buffer]:
+        """Annotations of an answer that tells of a failure; the daemon's, if its hook works ([WIRE-28], [HRD-21])."""
+        annotations: dict[str, Buffer] = {}
+        if state.correlation is not None:
+            annotations[ANNOTATION_CORRELATION] = state.correlation
+        try:
+            extra = {key: value for key, value in self.hook().items() if key not in RESERVED_ANNOTATIONS}
+            v48.encode_annotations({**annotations, **extra})
+        except Exception:
+            log.warning("the daemon's annotations() failed", exc_info=True)
+            return annotations
+        return {**annotations, **extra}
 
     def _stream_answer(
         self, frame: Frame, iterator: Iterator[Any], connection: SocketConnection, serializer: SerializerBase
@@ -326,35 +340,32 @@ class Dispatcher:
         )
         return Answer(parts, None)
 
-    def _failure_answer(self, frame: Frame, error: BaseException, serializer: SerializerBase | None) -> Answer:
+    def _failure_answer(
+        self, frame: Frame, error: BaseException, serializer: SerializerBase | None, method: Any
+    ) -> Answer:
         """The answer for anything that went wrong, and whether the connection ends with it ([WIRE-80] to [WIRE-86])."""
-        refused = serializer is None
-        if serializer is None:
-            # encoding is harmless, also with a serializer that is not accepted; an unknown one falls back to marshal
-            serializer = _serializer_or_marshal(frame.serializer_id)
         if is_interrupt(error):
             return Answer(None, error)
+        if getattr(method, "_pyroCallback", False) is True:
+            log.warning("error in callback method: %r", error, exc_info=error)
+        # what user code raises never ends the connection; a refused serializer does
+        fatal = error if serializer is None else None
         if frame.flags & FLAGS_ONEWAY:
-            if not refused:
-                log.debug("oneway request failed: %s", error, exc_info=True)
-            return Answer(None, error if refused else None)
-        return Answer(self.encode_failure(frame, error, serializer), error if refused or _raised_by_callback(error) else None)
+            log.debug("oneway request failed: %r", error, exc_info=error)
+            return Answer(None, fatal)
+        parts = self.encode_failure(frame, error, serializer or _serializer_or_marshal(frame.serializer_id))
+        return Answer(parts, fatal if parts is not None else error)
 
-    def encode_failure(self, frame: Frame, error: BaseException, serializer: SerializerBase) -> tuple[bytes, Buffer]:
-        """The exception RESULT for ``error``; it always comes about ([HRD-23], [HRD-25])."""
-        state = current_context._state
-        annotations: dict[str, Buffer] = {}
-        if state.correlation is not None:
-            annotations[ANNOTATION_CORRELATION] = state.correlation
-        core_annotations = dict(annotations)
-        try:
-            annotations.update({k: v for k, v in self.hook().items() if k not in RESERVED_ANNOTATIONS})
-            v48.encode_annotations(annotations)
-        except Exception:
-            log.warning("the daemon's annotations() failed", exc_info=True)
-            annotations = core_annotations
+    def encode_failure(
+        self, frame: Frame, error: BaseException, serializer: SerializerBase
+    ) -> tuple[bytes, Buffer] | None:
+        """The exception RESULT for ``error`` ([HRD-23], [HRD-25]); None when MAX_MESSAGE_SIZE is too small for any."""
+        core_annotations: dict[str, Buffer] = {}
+        if current_context._state.correlation is not None:
+            core_annotations[ANNOTATION_CORRELATION] = current_context._state.correlation
+        annotations = self.safe_annotations(current_context._state)
         limit = self.config.MAX_MESSAGE_SIZE
-        for payload in self._failures.payloads(error, serializer):
+        for payload in self.failures.payloads(error, serializer):
             try:
                 return v48.encode(
                     MSG_RESULT,
@@ -368,28 +379,15 @@ class Dispatcher:
                 )
             except MessageTooLargeError:
                 annotations = core_annotations
-        # the limit is too small for any answer: the shortest one goes out all the same
-        return v48.encode(
-            MSG_RESULT, FLAGS_EXCEPTION, frame.seq, serializer.serializer_id, payload, None, self.hmac_key
-        )
+        return None
 
 
 def _serializer_or_marshal(serializer_id: int) -> SerializerBase:
+    """For refusals: encoding is harmless, also with a serializer that is not accepted ([WIRE-85])."""
     try:
         return get_serializer_by_id(serializer_id)
     except SerializeError:
         return get_serializer_by_id(3)
-
-
-def _raised_by_callback(error: BaseException) -> bool:
-    """Whether the method that raised ``error`` is marked with ``@callback``: its own side wants to see it."""
-    traceback = error.__traceback__
-    while traceback is not None:
-        # the frame of answer() or below it, whose local variable names the method
-        if traceback.tb_frame.f_code is Dispatcher.answer.__code__:
-            return getattr(traceback.tb_frame.f_locals.get("method"), "_pyroCallback", False) is True
-        traceback = traceback.tb_next
-    return False
 
 
 def _run_oneway(method: Callable[..., Any], vargs: Any, kwargs: Any, state: CallState) -> None:

@@ -1,0 +1,756 @@
+"""The client's stand-in for a remote object (chapter 30)."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from pyrolite import compression, constants
+from pyrolite.configuration import config as global_config
+from pyrolite.core import blob
+from pyrolite.core.batch import _BatchProxyAdapter
+from pyrolite.core.clientconnection import Offer, open_connection
+from pyrolite.core.context import CallState, current_context, set_aside
+from pyrolite.core.message import Message
+from pyrolite.core.names import is_private_attribute
+from pyrolite.core.remotemethod import _AsyncRemoteMethod, _RemoteMethod
+from pyrolite.core.resolver import resolve_for_connection
+from pyrolite.core.streamiterator import _StreamResultIterator, close_stream
+from pyrolite.core.uri import URI
+from pyrolite.core.wirelog import log_frame, log_sent
+from pyrolite.errors import (
+    CommunicationError,
+    ConnectionClosedError,
+    MessageTooLargeError,
+    ProtocolError,
+    PyroError,
+    RemoteError,
+    SecurityError,
+    SerializeError,
+)
+from pyrolite.net import forks
+from pyrolite.net.connection import SocketConnection
+from pyrolite.serializers import get_serializer, get_serializer_by_id, register_library_class
+from pyrolite.wire import v48
+from pyrolite.wire.message import (
+    ANNOTATION_BLOB_INFO,
+    ANNOTATION_CORRELATION,
+    ANNOTATION_STREAM,
+    FLAGS_BATCH,
+    FLAGS_COMPRESSED,
+    FLAGS_EXCEPTION,
+    FLAGS_ITEMSTREAMRESULT,
+    FLAGS_KEEPSERIALIZED,
+    FLAGS_ONEWAY,
+    MSG_CONNECTOK,
+    MSG_INVOKE,
+    MSG_RESULT,
+    RESERVED_ANNOTATIONS,
+    Buffer,
+    Frame,
+)
+
+if TYPE_CHECKING:
+    import socket
+
+    from pyrolite.configuration import Configuration
+    from pyrolite.serializers import SerializerBase
+
+__all__ = ["Proxy"]
+
+log = logging.getLogger("pyrolite.core")
+
+_RESULT_ONLY: Final = frozenset((MSG_RESULT,))
+#: Seconds between two attempts of `Proxy._pyroReconnect`.
+_RECONNECT_PAUSE: Final = 2.0
+
+#: Attributes that live on the proxy itself; everything else is remote ([PRX-6]).
+_LOCAL_NAMES: Final = frozenset(
+    "_pyroUri _pyroConnection _pyroSerializer _pyroMethods _pyroAttrs _pyroOneway _pyroTimeout _pyroMaxRetries "
+    "_pyroHandshake _pyroHmacKey _pyroSeq _pyroRawWireResponse _pyroProtocol _pyroConfig _pyroLock _pyroTimeoutValue "
+    "_pyroHmacKeyValue _pyroAsynchronous _pyroAbandoned _pyroForkGeneration "
+    "__getnewargs__ __getnewargs_ex__ __getinitargs__ __class__".split()
+)
+
+_NOTHING_EXPOSED: Final = (
+    "remote object doesn't expose any methods or attributes. Did you forget setting @expose on them?"
+)
+
+
+class Proxy:
+    """Stands for a remote object: what is called on it, is called there.
+
+    Args:
+        uri: the object's `URI` or its text; with ``connected_socket`` just the object id.
+        connected_socket: a socket that is connected to the daemon already; it stays the user's ([PRX-40]).
+        config: the configuration to use instead of the global one ([BYD-33]).
+
+    It connects when it is used for the first time. ``_pyroTimeout`` (seconds), ``_pyroMaxRetries``, ``_pyroSerializer``,
+    ``_pyroHandshake`` and ``_pyroHmacKey`` may be set before.
+
+    Raises:
+        TypeError, PyroError: ``uri`` is no URI.
+        SerializeError: the configured serializer is not available.
+
+    Thread safety: may be shared; the calls of all threads are made one after the other.
+    """
+
+    # defaults of a partly constructed proxy, so that __getattr__ and __del__ have something to look at
+    _pyroUri: URI
+    _pyroConnection: SocketConnection | None = None
+    _pyroMethods: set[str] = set()  # noqa: RUF012 - instances have their own
+    _pyroAttrs: set[str] = set()  # noqa: RUF012
+    _pyroOneway: set[str] = set()  # noqa: RUF012
+    _pyroSerializer: str | None
+    _pyroMaxRetries: int
+    _pyroHandshake: Any
+    _pyroRawWireResponse: bool
+    _pyroSeq: int
+    _pyroConfig: Configuration = global_config
+    _pyroAsynchronous: bool = False
+    _pyroForkGeneration: int
+
+    def __init__(
+        self,
+        uri: URI | str,
+        connected_socket: socket.socket | None = None,
+        *,
+        config: Configuration | None = None,
+    ) -> None:
+        if connected_socket is not None:
+            uri = _connected_uri(uri)
+        if isinstance(uri, str):
+            uri = URI(uri)
+        elif not isinstance(uri, URI):
+            raise TypeError("expected Pyro URI")
+        configuration = global_config if config is None else config
+        get_serializer(configuration.SERIALIZER)  # raises if it is not there
+        self._pyroInitialise(uri, configuration)
+        if connected_socket is not None:
+            self._pyroUseSocket(connected_socket)
+
+    def _pyroInitialise(self, uri: URI, config: Configuration) -> None:
+        self.__dict__.update(
+            _pyroUri=uri,
+            _pyroConfig=config,
+            _pyroConnection=None,
+            _pyroSerializer=None,
+            _pyroMethods=set(),
+            _pyroAttrs=set(),
+            _pyroOneway=set(),
+            _pyroMaxRetries=config.MAX_RETRIES,
+            _pyroHandshake="hello",
+            _pyroHmacKeyValue=None,
+            _pyroSeq=0,
+            _pyroRawWireResponse=False,
+            _pyroProtocol=config.PROTOCOL,
+            _pyroTimeoutValue=config.COMMTIMEOUT or None,
+            _pyroLock=threading.RLock(),  # held for a whole exchange; nothing else is taken inside
+            _pyroAbandoned=deque(),  # ids of streams that nobody reads any more
+            _pyroForkGeneration=forks.generation,
+        )
+
+    # ---- attributes
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._pyroMethods:
+            if self._pyroAsynchronous:
+                return _AsyncRemoteMethod(self, name, self._pyroMaxRetries)
+            return _RemoteMethod(self._pyroInvoke, name, self._pyroMaxRetries, self._pyroConfig.RETRY_BACKOFF)
+        return self._pyroFindMember(name)
+
+    def _pyroFindMember(self, name: str) -> Any:
+        """What attribute access gives for a name that is not known as that of a remote method ([PRX-17])."""
+        if name in _LOCAL_NAMES or "_pyroUri" not in self.__dict__:
+            raise AttributeError(name)
+        if self._pyroConfig.METADATA:
+            if is_private_attribute(name):
+                raise self._pyroUnknown(name, "attribute or method")
+            if not (self._pyroMethods or self._pyroAttrs):
+                self._pyroGetMetadata()
+            if name in self._pyroAttrs:
+                return self._pyroInvoke("__getattr__", (name,), None)
+            if name not in self._pyroMethods:
+                raise self._pyroUnknown(name, "attribute or method")
+        if self._pyroAsynchronous:
+            return _AsyncRemoteMethod(self, name, self._pyroMaxRetries)
+        return _RemoteMethod(self._pyroInvoke, name, self._pyroMaxRetries, self._pyroConfig.RETRY_BACKOFF)
+
+    def _pyroUnknown(self, name: str, kind: str) -> AttributeError:
+        return AttributeError(f"remote object '{self._pyroUri}' has no exposed {kind} '{name}'")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _LOCAL_NAMES:
+            object.__setattr__(self, name, value)
+            return
+        if not self._pyroConfig.METADATA:
+            object.__setattr__(self, name, value)
+            return
+        if not (self._pyroMethods or self._pyroAttrs):
+            self._pyroGetMetadata()
+        if name not in self._pyroAttrs:
+            raise self._pyroUnknown(name, "attribute")
+        self._pyroInvoke("__setattr__", (name, value), None)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *self._pyroMethods, *self._pyroAttrs})
+
+    @property
+    def _pyroTimeout(self) -> float | None:
+        """Seconds that one exchange step may take; None: for ever ([PRX-30])."""
+        timeout: float | None = self.__dict__["_pyroTimeoutValue"]
+        return timeout
+
+    @_pyroTimeout.setter
+    def _pyroTimeout(self, seconds: float | None) -> None:
+        self.__dict__["_pyroTimeoutValue"] = seconds
+        connection = self._pyroConnection
+        if connection is not None:
+            connection.setTimeout(seconds or None)
+
+    @property
+    def _pyroHmacKey(self) -> bytes | None:
+        """The key that signs all messages; text is encoded as UTF-8 ([WIRE-30])."""
+        key: bytes | None = self.__dict__["_pyroHmacKeyValue"]
+        return key
+
+    @_pyroHmacKey.setter
+    def _pyroHmacKey(self, key: bytes | bytearray | memoryview | str | None) -> None:
+        if isinstance(key, str):
+            key = key.encode("utf-8")
+        self.__dict__["_pyroHmacKeyValue"] = bytes(key) if key else None
+
+    # ---- the life of the connection
+
+    def _pyroBind(self) -> bool:
+        """Connect if not connected, and keep the resolved URI; True when a connection was made ([PRX-34]).
+
+        Raises:
+            CommunicationError, NamingError: the server or its name cannot be reached.
+        """
+        self._pyroCheckFork()
+        with self._pyroLock:
+            return self._pyroConnect(keep_uri=True)
+
+    def _pyroConnect(self, keep_uri: bool = False) -> bool:
+        """Connect while holding the lock; False when there is a connection already."""
+        if self._pyroConnection is not None:
+            return False
+        uri = resolve_for_connection(self._pyroUri, self._pyroHmacKey, _internal_proxy)
+        config = self._pyroConfig
+        offer = Offer(
+            self._pyroHandshake,
+            bool(config.METADATA),
+            get_serializer(self._pyroSerializer or config.SERIALIZER),
+            self._pyroSeq,
+            self._pyroOutgoing(current_context._state),
+            self._pyroHmacKey,
+        )
+        welcome = open_connection(uri, offer, self._pyroTimeout or None, config)
+        try:
+            if welcome.metadata is not None:
+                self._pyroInstallMetadata(welcome.metadata)
+            if keep_uri:
+                self._pyroUri = uri
+            self.__dict__["_pyroConnection"] = welcome.connection
+            self._pyroValidateHandshake(welcome.response)
+            if welcome.annotations:
+                self._pyroResponseAnnotations(welcome.annotations, MSG_CONNECTOK)
+        except BaseException:
+            self.__dict__["_pyroConnection"] = None
+            welcome.connection.close()
+            raise
+        return True
+
+    def _pyroUseSocket(self, sock: socket.socket) -> None:
+        """Use a socket of the user's, on which no handshake takes place ([PRX-40])."""
+        import ssl  # noqa: PLC0415 - loaded by the network room already; here it is only needed in this rare case
+
+        if self._pyroConfig.SSL and not isinstance(sock, ssl.SSLSocket):
+            raise OSError("SSL configured for Pyro but existing socket is not a SSL socket")
+        connection = SocketConnection(sock, self._pyroUri.object, keep_open=True)
+        if self._pyroTimeout:
+            connection.setTimeout(self._pyroTimeout)
+        self._pyroConnection = connection
+        if self._pyroConfig.METADATA:
+            self._pyroGetMetadata()
+
+    def _pyroRelease(self) -> None:
+        """Close the connection, if it is not the user's; may be repeated."""
+        self._pyroCheckFork()
+        with self._pyroLock:
+            connection = self._pyroConnection
+            if connection is not None and not connection.keep_open:
+                self.__dict__["_pyroConnection"] = None
+                connection.close()
+                self._pyroAbandoned.clear()
+
+    def _pyroReconnect(self, tries: int = 100000000) -> None:
+        """Connect anew, trying every 2 seconds.
+
+        Raises:
+            ConnectionClosedError: not even the last try succeeded.
+            NamingError: the name server does not know the name.
+        """
+        self._pyroRelease()
+        while tries > 0:
+            try:
+                self._pyroBind()
+            except CommunicationError:
+                tries -= 1
+                if tries > 0:
+                    time.sleep(_RECONNECT_PAUSE)
+            else:
+                return
+        raise ConnectionClosedError("failed to reconnect")
+
+    def _pyroCheckFork(self) -> None:
+        """In a forked child, leave the connection to the parent ([HRD-33])."""
+        if self._pyroForkGeneration == forks.generation:
+            return
+        connection = self._pyroConnection
+        state = self.__dict__
+        state["_pyroLock"] = threading.RLock()  # a thread of the parent may have held the old one
+        state["_pyroForkGeneration"] = forks.generation
+        state["_pyroAbandoned"] = deque()
+        if connection is not None and not connection.keep_open:
+            state["_pyroConnection"] = None
+            connection.abandon()
+
+    def _pyroFailed(self, connection: SocketConnection) -> None:
+        """The state of the byte stream is unknown: no later answer may be taken for that of another call."""
+        if connection.keep_open:
+            connection.eof = True  # the user's socket stays open, but cannot be used by this proxy ([PRX-41])
+        else:
+            self.__dict__["_pyroConnection"] = None
+            connection.close()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pyroRelease()
+
+    def __del__(self) -> None:
+        connection = self._pyroConnection
+        if connection is None or connection.keep_open:
+            return
+        # nobody else can hold the lock of an object that is being collected
+        if self._pyroForkGeneration == forks.generation:
+            connection.close()
+        else:
+            connection.abandon()
+
+    # ---- metadata
+
+    def _pyroGetMetadata(self, objectId: str | None = None, known_metadata: Mapping[str, Any] | None = None) -> None:
+        """Find out what the remote object exposes; with ``known_metadata`` just take that ([PRX-24])."""
+        if known_metadata is None:
+            self._pyroCheckFork()
+            with self._pyroLock:
+                if self._pyroConnect() and (self._pyroMethods or self._pyroAttrs):
+                    return
+                connection = self._pyroConnection
+                assert connection is not None
+                known_metadata = self._pyroInvoke(
+                    "get_metadata", [objectId or connection.objectId], {}, objectId=constants.DAEMON_NAME
+                )
+        if not isinstance(known_metadata, Mapping):
+            raise ProtocolError("malformed metadata")
+        self._pyroInstallMetadata(known_metadata)
+
+    def _pyroInstallMetadata(self, metadata: Mapping[str, Any]) -> None:
+        try:
+            methods, attrs, oneway = (set(metadata[key]) for key in ("methods", "attrs", "oneway"))
+        except (KeyError, TypeError) as error:
+            raise ProtocolError("malformed metadata") from error
+        if not methods and not attrs:
+            raise PyroError(_NOTHING_EXPOSED)
+        self._pyroMethods, self._pyroAttrs, self._pyroOneway = methods, attrs, oneway
+
+    # ---- calls
+
+    def _pyroInvoke(
+        self, methodname: str, vargs: Any, kwargs: Any, flags: int = 0, objectId: str | None = None
+    ) -> Any:
+        """Make a remote call and return its result; every remote operation of the proxy goes this way.
+
+        ``flags`` are ``FLAGS_`` bits, ``objectId`` addresses another object of the same daemon.
+
+        Raises: CommunicationError and its kinds, what the remote method raises, and what serializing the arguments raises.
+        """
+        if self._pyroForkGeneration != forks.generation:
+            self._pyroCheckFork()
+        with self._pyroLock:
+            if self._pyroAbandoned:
+                self._pyroCloseAbandoned()
+            connection = self._pyroConnection
+            if connection is None:
+                self._pyroConnect()
+                connection = self._pyroConnection
+            if connection.eof and connection.keep_open:  # type: ignore[union-attr]
+                raise ConnectionClosedError("the connected socket is out of step after an earlier failure")
+            config = self._pyroConfig
+            state = current_context._state
+            # not through __setattr__, which costs more than all of this line
+            seq = self.__dict__["_pyroSeq"] = (self._pyroSeq + 1) & 0xFFFF
+            serializer = get_serializer(self._pyroSerializer or config.SERIALIZER)
+            if methodname in self._pyroOneway:
+                flags |= FLAGS_ONEWAY
+            object_id = objectId or connection.objectId  # type: ignore[union-attr]
+            if vargs and type(vargs[0]) is blob.SerializedBlob:
+                return self._pyroInvokeBlob(connection, object_id, methodname, vargs, kwargs, flags, seq, serializer)  # type: ignore[arg-type]
+            payload: Buffer = serializer.dumpsCall(object_id, methodname, vargs, kwargs)
+            if config.COMPRESSION:
+                payload, compressed = compression.compress(payload)
+                if compressed:
+                    flags |= FLAGS_COMPRESSED
+            return self._pyroExchange(connection, state, flags, seq, serializer.serializer_id, payload, None)  # type: ignore[arg-type]
+
+    def _pyroExchange(
+        self,
+        connection: SocketConnection,
+        state: CallState,
+        flags: int,
+        seq: int,
+        serializer_id: int,
+        payload: Buffer,
+        blob_info: bytes | None,
+    ) -> Any:
+        """Send a request and wait for its result."""
+        config = self._pyroConfig
+        limit = config.MAX_MESSAGE_SIZE
+        hmac_key = self.__dict__["_pyroHmacKeyValue"]
+        annotations = self._pyroOutgoing(state)
+        if state.annotations:
+            state.forget_sent()
+        if annotations or hmac_key or blob_info is not None:
+            if blob_info is not None:
+                annotations[ANNOTATION_BLOB_INFO] = blob_info
+            head, _ = v48.encode(MSG_INVOKE, flags, seq, serializer_id, payload, annotations, hmac_key, limit)
+        else:
+            head = v48.pack(MSG_INVOKE, flags, seq, serializer_id, len(payload), b"", limit)
+        if config.LOGWIRE:
+            log_sent("proxy wiredata sending", (head, payload))
+        state.receive_response({})
+        try:
+            connection.send_parts(head, payload)
+            if flags & FLAGS_ONEWAY:
+                return None
+            del payload, head  # while waiting for the answer, the request needs no memory
+            frame = connection.receive_frame(_RESULT_ONLY, hmac_key, limit)
+        except SecurityError as error:
+            self._pyroFailed(connection)
+            raise error from None
+        except BaseException:
+            self._pyroFailed(connection)
+            raise
+        return self._pyroResult(connection, state, frame, seq, serializer_id)
+
+    def _pyroOutgoing(self, state: CallState) -> dict[str, Any]:
+        """The annotations of a request ([WIRE-24])."""
+        annotations: dict[str, Any] = {}
+        if state.annotations:
+            annotations = _without_reserved(state.take_annotations())
+        if state.correlation is not None:
+            annotations[ANNOTATION_CORRELATION] = state.correlation
+        extra = self._pyroAnnotations()
+        if extra:
+            annotations.update(_without_reserved(extra))
+        return annotations
+
+    def _pyroResult(
+        self, connection: SocketConnection, state: CallState, frame: Frame, seq: int, serializer_id: int
+    ) -> Any:
+        """What a received result means for the caller ([PRX-26])."""
+        _, flags, reply_seq, reply_serializer_id, annotations, data = frame
+        if reply_seq != seq:
+            self._pyroFailed(connection)
+            raise ProtocolError(f"invoke: reply sequence out of sync, got {reply_seq} expected {seq}")
+        if reply_serializer_id != serializer_id:
+            self._pyroFailed(connection)
+            raise SerializeError(f"invalid serializer in response: {reply_serializer_id}")
+        config = self._pyroConfig
+        if config.LOGWIRE:
+            log_frame("proxy wiredata received", frame)
+        if annotations:
+            state.receive_response(annotations)  # type: ignore[arg-type]
+            self._pyroResponseAnnotations(annotations, MSG_RESULT)
+        if self._pyroRawWireResponse:
+            return Message.from_frame(frame).decompress_if_needed()
+        if flags & FLAGS_ITEMSTREAMRESULT:
+            return self._pyroStream(annotations)
+        try:
+            if flags & FLAGS_COMPRESSED:
+                data = compression.decompress(data, config.MAX_MESSAGE_SIZE)
+            result = get_serializer_by_id(serializer_id).loads(data)
+        except MessageTooLargeError:
+            raise
+        except SerializeError as error:
+            if error.__cause__ is not None and not isinstance(error, RemoteError):
+                self._pyroFailed(connection)  # not a class unknown here, but garbage ([HRD-3])
+            raise
+        if flags & FLAGS_EXCEPTION:
+            self._pyroRaise(connection, result, annotations)
+        return result
+
+    def _pyroStream(self, annotations: Mapping[str, bytes]) -> _StreamResultIterator:
+        stream_id = annotations.get(ANNOTATION_STREAM)
+        if stream_id is None:
+            raise ProtocolError(
+                "result of call is an iterator, but the server is not configured to allow streaming"
+            )
+        try:
+            return _StreamResultIterator(bytes(stream_id).decode("ascii"), self)
+        except UnicodeDecodeError as error:
+            raise ProtocolError("malformed stream id") from error
+
+    def _pyroRaise(self, connection: SocketConnection, error: Any, annotations: Mapping[str, bytes]) -> None:
+        """Raise what the server has reported."""
+        if not isinstance(error, BaseException):
+            self._pyroFailed(connection)
+            raise ProtocolError("the server reported something as an exception that is none")
+        if isinstance(error, (SerializeError, SecurityError)) and _server_hangs_up(error, annotations):
+            self._pyroFailed(connection)
+        if not isinstance(error, Exception):
+            traceback = getattr(error, "_pyroTraceback", None)
+            error = PyroError(f"remote {type(error).__name__}: {error}")
+            error._pyroTraceback = traceback
+        if sys.version_info >= (3, 11) and self._pyroConfig.REMOTE_TRACEBACK_NOTE:
+            pass
+        try:
+            raise error  # raised by the remote object: the traceback of the server is in error._pyroTraceback
+        finally:
+            del error  # break the cycle of exception, traceback and this frame ([HRD-44])
+
+    def _pyroInvokeBlob(
+        self,
+        connection: SocketConnection,
+        object_id: str,
+        methodname: str,
+        vargs: Any,
+        kwargs: Any,
+        flags: int,
+        seq: int,
+        serializer: SerializerBase,
+    ) -> Any:
+        """A call whose argument is a blob: its payload is passed on as it is ([BLOB-10] to [BLOB-17])."""
+        argument = blob.blob_argument(vargs, kwargs)
+        if argument is None or flags & FLAGS_BATCH:
+            raise SerializeError(blob.ONLY_ARGUMENT)
+        info = blob.encode_info(blob.BlobTarget(argument.info, object_id, methodname))
+        flags |= FLAGS_KEEPSERIALIZED
+        message = argument.message
+        payload: Buffer
+        if message is not None:
+            payload, serializer_id = message.data, message.serializer_id
+            flags |= message.flags & FLAGS_COMPRESSED
+        else:
+            serializer_id = serializer.serializer_id
+            payload = serializer.dumpsCall(object_id, methodname, argument.deserialized(), {})
+            if self._pyroConfig.COMPRESSION:
+                payload, compressed = compression.compress(payload)
+                if compressed:
+                    flags |= FLAGS_COMPRESSED
+        return self._pyroExchange(connection, current_context._state, flags, seq, serializer_id, payload, info)
+
+    # ---- batches, asynchronous mode, streams
+
+    def _pyroBatch(self) -> _BatchProxyAdapter:
+        """Collects calls, to be made in one request ([BAT-1])."""
+        return _BatchProxyAdapter(self)
+
+    def _pyroInvokeBatch(self, calls: list[Any], oneway: bool = False) -> Any:
+        flags = FLAGS_BATCH | FLAGS_ONEWAY if oneway else FLAGS_BATCH
+        return self._pyroInvoke("<batch>", calls, None, flags)
+
+    def _pyroAsync(self, asynchronous: bool = True) -> None:
+        """Make calls of methods return a `FutureResult` at once, or no longer ([ASY-1])."""
+        self._pyroAsynchronous = asynchronous
+
+    def _pyroCloseStream(self, stream_id: str, release: bool) -> None:
+        """Close a stream that nobody reads any more, now or with the next call; called outside of finalizers."""
+        if release:
+            self._pyroRelease()
+        elif self._pyroLock.acquire(blocking=False):
+            try:
+                self._pyroAbandoned.append(stream_id)
+                self._pyroCloseAbandoned()
+            finally:
+                self._pyroLock.release()
+        else:
+            self._pyroAbandoned.append(stream_id)
+
+    def _pyroCloseAbandoned(self) -> None:
+        while self._pyroAbandoned:
+            stream_id = self._pyroAbandoned.popleft()
+            if self._pyroConnection is not None:
+                try:
+                    with set_aside():
+                        close_stream(self, stream_id)
+                except PyroError as error:
+                    log.debug("could not close stream %s: %s", stream_id, error)
+
+    # ---- what subclasses may override
+
+    def _pyroAnnotations(self) -> dict[str, Any]:
+        """Annotations to send with every request: ids of 4 ASCII characters to bytes."""
+        return {}
+
+    def _pyroResponseAnnotations(self, annotations: Mapping[str, bytes], msgtype: int) -> None:
+        """Called with the annotations of every answer that has some; ``msgtype`` is its ``MSG_`` number."""
+
+    def _pyroValidateHandshake(self, response: Any) -> None:
+        """Called with the server's answer to the handshake; an exception raised here ends the connection."""
+
+    # ---- identity, copies, serialization
+
+    def __repr__(self) -> str:
+        connection = self._pyroConnection
+        state = "not connected" if connection is None else f"connected {connection.family()}"
+        return f"<{type(self).__module__}.{type(self).__name__} at 0x{id(self):x}; {state}; for {self._pyroUri}>"
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or (isinstance(other, Proxy) and other._pyroUri == self._pyroUri)
+
+    def __hash__(self) -> int:
+        return hash(self._pyroUri)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __copy__(self) -> Proxy:
+        other = type(self)(URI(self._pyroUri))
+        other.__dict__.update(
+            _pyroConfig=self._pyroConfig,
+            _pyroMethods=set(self._pyroMethods),
+            _pyroAttrs=set(self._pyroAttrs),
+            _pyroOneway=set(self._pyroOneway),
+            _pyroSerializer=self._pyroSerializer,
+            _pyroTimeoutValue=self._pyroTimeout,
+            _pyroHandshake=self._pyroHandshake,
+            _pyroHmacKeyValue=self._pyroHmacKey,
+            _pyroRawWireResponse=self._pyroRawWireResponse,
+            _pyroMaxRetries=self._pyroMaxRetries,
+            _pyroProtocol=self.__dict__["_pyroProtocol"],
+            _pyroAsynchronous=self._pyroAsynchronous,
+        )
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Proxy:
+        return self.__copy__()
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return (
+            self._pyroUri,
+            self._pyroOneway,
+            self._pyroMethods,
+            self._pyroAttrs,
+            self._pyroTimeout,
+            self._pyroHmacKey if self._pyroConfig.PROXY_SEND_HMAC_KEY else None,
+            self._pyroHandshake,
+            self._pyroMaxRetries,
+            self._pyroSerializer,
+        )
+
+    def __setstate__(self, state: Iterable[Any]) -> None:
+        uri, oneway, methods, attrs, _, hmac_key, handshake, _, *more = state
+        self._pyroInitialise(uri if isinstance(uri, URI) else URI(uri), global_config)
+        self.__dict__.update(
+            _pyroOneway=set(oneway),
+            _pyroMethods=set(methods),
+            _pyroAttrs=set(attrs),
+            _pyroHandshake=handshake,
+            _pyroSerializer=more[0] if more else None,
+        )
+        self._pyroHmacKey = hmac_key
+
+
+def _connected_uri(object_id: Any) -> URI:
+    """The URI of an object at the other end of a connected socket."""
+    if not isinstance(object_id, str):
+        raise TypeError("expected Pyro URI")
+    uri = URI(f"PYRO:{object_id}@<<connected-socket>>:0")
+    return uri
+
+
+def _internal_proxy(uri: URI) -> Proxy:
+    """A proxy for the library's own use."""
+    return Proxy(uri)
+
+
+_warned_about: set[str] = set()
+
+
+def _without_reserved(annotations: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's annotations; ids that the library needs itself are left out, with a warning once ([WIRE-23])."""
+    if not RESERVED_ANNOTATIONS.isdisjoint(annotations):
+        reserved = RESERVED_ANNOTATIONS.intersection(annotations)
+        if not reserved <= _warned_about:
+            _warned_about.update(reserved)
+            log.warning("annotations with the reserved ids %s are ignored", ", ".join(sorted(reserved)))
+        return {key: value for key, value in annotations.items() if key not in RESERVED_ANNOTATIONS}
+    return dict(annotations)
+
+
+def _server_hangs_up(error: BaseException, annotations: Mapping[str, bytes]) -> bool:
+    """Whether the server closes the connection after reporting ``error``.
+
+    Pyro4 does so, and its exception results never carry a correlation id; pyrolite only does it after refusing a
+    serializer ([WIRE-123], [WIRE-28]).
+    """
+    return ANNOTATION_CORRELATION not in annotations or str(error).startswith(
+        "message used serializer that is not accepted"
+    )
+
+
+# ---- the form for serializers that know no classes ([PRX-15], [SER-40])
+
+
+def _proxy_to_dict(proxy: Proxy) -> dict[str, Any]:
+    uri, oneway, methods, attrs, timeout, hmac_key, handshake, max_retries, serializer = proxy.__getstate__()
+    return {
+        "__class__": "Pyro4.core.Proxy",
+        "state": (
+            str(uri),
+            tuple(oneway),
+            tuple(methods),
+            tuple(attrs),
+            timeout,
+            None if hmac_key is None else "b64:" + base64.b64encode(hmac_key).decode("ascii"),
+            handshake,
+            max_retries,
+            serializer,
+        ),
+    }
+
+
+def _proxy_from_dict(data: Mapping[str, Any]) -> Proxy:
+    state = list(data["state"])
+    if not 8 <= len(state) <= 9:
+        raise SerializeError("malformed proxy state")
+    state[5] = _hmac_key_from_text(state[5])
+    proxy = Proxy.__new__(Proxy)
+    proxy.__setstate__(state)
+    return proxy
+
+
+def _hmac_key_from_text(text: Any) -> bytes | None:
+    if not text:
+        return None
+    if not isinstance(text, str) or not text.startswith("b64:"):
+        raise ProtocolError("hmac encoding error")
+    return base64.b64decode(text[4:])
+
+
+Proxy.__module__ = "pyrolite.core"
+register_library_class(Proxy, "Pyro4.core.Proxy", _proxy_to_dict, _proxy_from_dict)

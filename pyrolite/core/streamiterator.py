@@ -1,0 +1,120 @@
+"""The client's end of an item stream ([PRX-50] to [PRX-56])."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from pyrolite import constants
+from pyrolite.errors import ConnectionClosedError
+from pyrolite.wire.message import FLAGS_ONEWAY
+
+if TYPE_CHECKING:
+    from pyrolite.core.proxy import Proxy
+
+__all__ = ["_StreamResultIterator"]
+
+
+class _StreamResultIterator:
+    """Iterates over the items of a remote iterator, one request for each.
+
+    Thread safety: the calls are serialised by the proxy; sharing an iterator gives each item to one of the threads.
+    """
+
+    # not pickled, copied or extended by users; slots keep it small
+    __slots__ = ("__weakref__", "_owns_proxy", "proxy", "pyroseq", "streamId")
+
+    def __init__(self, streamId: str, proxy: Proxy) -> None:
+        self.streamId = streamId
+        self.proxy: Proxy | None = proxy
+        self.pyroseq = proxy._pyroSeq
+        #: the proxy was made for this stream only, and is released with it
+        self._owns_proxy = False
+        _closer.start()
+
+    def __iter__(self) -> _StreamResultIterator:
+        return self
+
+    def __next__(self) -> Any:
+        """The next item.
+
+        Raises:
+            ConnectionClosedError: the proxy is not connected.
+            PyroError: the server has dropped the stream.
+        """
+        proxy = self.proxy
+        if proxy is None:
+            raise StopIteration
+        if proxy._pyroConnection is None:
+            raise ConnectionClosedError("the proxy for this stream result has been closed")
+        self.pyroseq = (self.pyroseq + 1) & 0xFFFF
+        try:
+            return proxy._pyroInvoke("get_next_stream_item", [self.streamId], {}, objectId=constants.DAEMON_NAME)
+        except (StopIteration, GeneratorExit):
+            self._detach()
+            raise
+
+    def close(self) -> None:
+        """Tell the server that no more items are wanted; may be repeated."""
+        proxy = self.proxy
+        if proxy is None:
+            return
+        try:
+            if proxy._pyroConnection is not None:
+                close_stream(proxy, self.streamId)
+        finally:
+            self._detach()
+
+    def _detach(self) -> None:
+        proxy, self.proxy = self.proxy, None
+        if self._owns_proxy and proxy is not None:
+            proxy._pyroRelease()
+
+    def __del__(self) -> None:
+        # No network traffic here: a finalizer may run in the middle of a call over the same proxy ([PRX-54]).
+        proxy = getattr(self, "proxy", None)
+        if proxy is not None and proxy._pyroConnection is not None:
+            _closer.abandoned.put((proxy if self._owns_proxy else weakref.ref(proxy), self.streamId))
+
+
+def close_stream(proxy: Proxy, stream_id: str) -> None:
+    """Send the oneway request that closes a stream ([WIRE-113])."""
+    proxy._pyroInvoke("close_stream", [stream_id], {}, flags=FLAGS_ONEWAY, objectId=constants.DAEMON_NAME)
+
+
+class _Closer:
+    """Closes the streams whose iterators were dropped, in a thread of its own, outside of finalizers."""
+
+    def __init__(self) -> None:
+        # SimpleQueue may be used in finalizers; it takes no lock of Python
+        self.abandoned: queue.SimpleQueue[tuple[Any, str]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()  # makes the thread start once
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._starting = threading.Lock()
+        self.abandoned = queue.SimpleQueue()  # those streams are the parent's
+
+    def start(self) -> None:
+        """Make sure that the thread runs."""
+        if self._thread is None or not self._thread.is_alive():
+            with self._starting:
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = threading.Thread(target=self._run, name="pyrolite-shared-stream-closer", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            holder, stream_id = self.abandoned.get()
+            proxy = holder() if isinstance(holder, weakref.ref) else holder
+            if proxy is not None:
+                proxy._pyroCloseStream(stream_id, release=not isinstance(holder, weakref.ref))
+            del proxy, holder
+
+
+_closer: Final = _Closer()
