@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which requirements of the specification does no test cite?
 
-A requirement is a paragraph or list item of ``docs/specification`` that begins with its id, such as ``[WIRE-12]``; a few
+A requirement is a paragraph or list item of ``docs/specification`` that begins with its id, such as ``[WIRE-12]``; some
 have their id within the text. A test cites it when its file contains the id, with or without brackets;
 ``[WIRE-80] to [WIRE-86]`` cites all of them. Needs Python only.
 
