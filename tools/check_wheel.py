@@ -1,7 +1,7 @@
 """Checks an installed pyrolite: run it with the interpreter of an environment that has the wheel and nothing else.
 
-The package comes from that environment, its version is the one of its metadata, commands and typing marker are there, and
-a call through every available serializer works. ``--without NAME`` says that a serializer must *not* be available.
+The package comes from that environment, its version is the one of its metadata, commands and typing marker are there,
+and a call through every available serializer works. ``--without NAME`` says that a serializer must *not* be available.
 """
 
 from __future__ import annotations
