@@ -200,7 +200,7 @@ class Runner:
         self._all_cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         self.contestants = [Contestant(name) for name in names if name in PEER_MODULES]
 
-    def __enter__(self) -> Runner:  # noqa: PYI034  (typing.Self came with Python 3.11)
+    def __enter__(self) -> Runner:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -162,7 +162,7 @@ def local_costs() -> Iterator[Workload]:
 
 
 def all_workloads(idle: int, mebibytes: int, certificate: str, private_key: str) -> list[Workload]:
-    """Return all rows, for that many idle connections and large payloads of that size; TLS if there is a certificate."""
+    """Return all rows, for that many idle connections and payloads of that size; TLS if there is a certificate."""
     rows = [*calls(), *payloads(mebibytes), *kinds_of_calls(), *connections(idle), *local_costs()]
     return [
         replace(row, scenario=replace(row.scenario, certificate=certificate, private_key=private_key))

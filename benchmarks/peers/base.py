@@ -189,7 +189,7 @@ class Client(ABC):
                 ready.wait()
                 for _ in repeat(None, calls):
                     target.add(1, 2)
-            except Exception as x:  # noqa: BLE001  (reported by the thread that waits)
+            except Exception as x:
                 failures.append(x)
                 ready.abort()
 
@@ -280,7 +280,7 @@ def timed(step: Callable[[], object]) -> Run:
 
 
 def timed_import(module: str) -> Run:
-    """Return the function that imports `module` in that many new interpreters, and takes the time of the import alone."""
+    """Return the function that imports `module` in that many new interpreters, and times the import alone."""
     program = f"from time import perf_counter_ns as now; start = now(); import {module}; print(now() - start)"
 
     def run(units: int) -> int:

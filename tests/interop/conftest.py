@@ -37,7 +37,9 @@ class _TableWriter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
-            self.rows += [{**value, "outcome": report.outcome} for name, value in report.user_properties if name == "interop"]
+            self.rows += [
+                {**value, "outcome": report.outcome} for name, value in report.user_properties if name == "interop"
+            ]
 
     def pytest_sessionfinish(self) -> None:
         self.path.write_text(json.dumps(self.rows, indent=1) + "\n")

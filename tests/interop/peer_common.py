@@ -16,7 +16,17 @@ import uuid
 import zlib
 
 #: Types whose repr says everything, when the type is exactly this one.
-_PLAIN = (type(None), bool, int, complex, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal)
+_PLAIN = (
+    type(None),
+    bool,
+    int,
+    complex,
+    datetime.datetime,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+)
 
 
 def describe(value):

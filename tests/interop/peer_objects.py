@@ -361,5 +361,3 @@ def build(lib):
     objects = {"target": Target(), "session": Session, "single": Single, "percall": PerCall, "creator": Creator}
     objects.update({"misfit": Misfit, "derived": Derived, "closed": Closed()})
     return PeerDaemon, objects
-
-

@@ -1,8 +1,8 @@
 """Finds or makes the environment of the real peers (Pyro4 4.82, Pyro5), and runs peer programs in it.
 
-A peer program is one of the scripts of this directory, started under some interpreter with the name of the library it is
-to use: ``Pyro4`` or ``pyrolite``. It is driven with one JSON object a line on its standard input and answers with one a
-line; it ends when its standard input is closed.
+A peer program is one of the scripts of this directory, started under some interpreter with the name of the library it
+is to use: ``Pyro4`` or ``pyrolite``. It is driven with one JSON object a line on its standard input and answers with
+one a line; it ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def _base_interpreter() -> str | None:
     """The first usable interpreter of `VERSIONS`, on the PATH or among those of pyenv."""
     for version in VERSIONS:
         candidates = [shutil.which(f"python{version}")]
-        candidates += [str(path) for path in sorted(_pyenv_root().glob(f"versions/{version}.*/bin/python"), reverse=True)]
+        candidates += [
+            str(path) for path in sorted(_pyenv_root().glob(f"versions/{version}.*/bin/python"), reverse=True)
+        ]
         for candidate in candidates:
             if candidate and _is_version(candidate, version):
                 return candidate

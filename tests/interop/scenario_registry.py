@@ -1,9 +1,9 @@
 """The register of scenarios: what a client does with a server, and what it finds.
 
 A scenario runs in a client process with either library, against a server process with either library, and returns
-something made of JSON types. ``expected`` is what Pyro4 finds with Pyro4 - this is tested as well - and what pyrolite has
-to find too, unless ``pyrolite_server`` (whenever the server is pyrolite), ``pyrolite_client`` or ``both`` say otherwise;
-those name the deviations that the specification asks for.
+something made of JSON types. ``expected`` is what Pyro4 finds with Pyro4 - this is tested as well - and what pyrolite
+has to find too, unless ``pyrolite_server`` (whenever the server is pyrolite), ``pyrolite_client`` or ``both`` say
+otherwise; those name the deviations that the specification asks for.
 
 Runs under Python 3.8 and later.
 """

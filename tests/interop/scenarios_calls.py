@@ -21,7 +21,12 @@ def metadata(env):
         proxy._pyroBind()
         methods = sorted(proxy._pyroMethods)
         hidden = {"hidden", "_private", "hidden_value"} & (proxy._pyroMethods | proxy._pyroAttrs)
-        return [methods[:2], not hidden, sorted(proxy._pyroAttrs), sorted(proxy._pyroOneway) == ["note", "note_and_fail"]]
+        return [
+            methods[:2],
+            not hidden,
+            sorted(proxy._pyroAttrs),
+            sorted(proxy._pyroOneway) == ["note", "note_and_fail"],
+        ]
 
 
 @scenario(
@@ -36,8 +41,10 @@ def metadata_of_class(env):
         return [sorted(proxy._pyroMethods), sorted(proxy._pyroAttrs), sorted(proxy._pyroOneway), calls]
 
 
-@scenario("PRX-25", "!PyroError: remote object doesn't expose any methods or attributes. "
-          "Did you forget setting @expose on them?")
+@scenario(
+    "PRX-25",
+    "!PyroError: remote object doesn't expose any methods or attributes. Did you forget setting @expose on them?",
+)
 def metadata_empty(env):
     return attempt(env.proxy("closed")._pyroBind)
 
@@ -371,7 +378,9 @@ def shared_by_threads(env):
         return [sorted(found), sum(bound)]
 
 
-@scenario("DMN-80", [["Pyro.Daemon", True], "None", True, ["close_stream", "get_metadata", "get_next_stream_item"], True])
+@scenario(
+    "DMN-80", [["Pyro.Daemon", True], "None", True, ["close_stream", "get_metadata", "get_next_stream_item"], True]
+)
 def daemon_object(env):
     uri = env.uris["target"].replace("target@", "Pyro.Daemon@")
     with env.lib.Proxy(uri) as daemon:

@@ -46,8 +46,11 @@ def handshake_refused(env):
         return [first, connected, attempt(proxy.echo, "second try")]
 
 
-@scenario("PRX-33", ["!ValueError: not the server I want", True, False],
-          pyrolite_client=["!ValueError: not the server I want", False, False])
+@scenario(
+    "PRX-33",
+    ["!ValueError: not the server I want", True, False],
+    pyrolite_client=["!ValueError: not the server I want", False, False],
+)
 def handshake_refused_by_client(env):
     """Pyro4 stays connected to the refused server; pyrolite does not."""
     library = env.lib
@@ -113,8 +116,12 @@ def hmac_with_everything(env):
 
 @scenario(
     "WIRE-24 WIRE-27 PRX-44 PRX-45",
-    [{"USER": "from context", "PROX": "from proxy"}, {"RESP": "answer", "EMPT": "", "DAEM": "from daemon"}, {"PROX": "from proxy"},
-     [2, 5, 5]],
+    [
+        {"USER": "from context", "PROX": "from proxy"},
+        {"RESP": "answer", "EMPT": "", "DAEM": "from daemon"},
+        {"PROX": "from proxy"},
+        [2, 5, 5],
+    ],
     serializers=("serpent", "json", "pickle"),
 )
 def annotations(env):
@@ -132,7 +139,9 @@ def annotations(env):
         proxy._pyroBind()
         library.current_context.annotations = {"USER": b"from context"}
         first = proxy.annotations()
-        answer = {key: bytes(value).decode("latin-1") for key, value in library.current_context.response_annotations.items()}
+        answer = {
+            key: bytes(value).decode("latin-1") for key, value in library.current_context.response_annotations.items()
+        }
         answer.pop("CORR")
         return [first, answer, proxy.annotations(), types]
 
@@ -303,7 +312,12 @@ def raw_wire_response(env):
         ]
 
 
-@scenario("DMN-5 PRX-29 SOC", ["./u:", "1", "list(0, 1, 2)", "connected Unix"], needs="unix", serializers=("serpent", "pickle"))
+@scenario(
+    "DMN-5 PRX-29 SOC",
+    ["./u:", "1", "list(0, 1, 2)", "connected Unix"],
+    needs="unix",
+    serializers=("serpent", "pickle"),
+)
 def unix_socket(env):
     with env.proxy() as proxy:
         first = attempt(proxy.echo, 1)

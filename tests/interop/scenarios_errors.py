@@ -13,8 +13,8 @@ PICKLES = ("pickle", "cloudpickle", "dill")
 
 #: Builtin exceptions that take any arguments.
 BUILTINS = (
-    "ArithmeticError AssertionError AttributeError BufferError EOFError Exception FileNotFoundError IndexError KeyError "
-    "LookupError MemoryError NameError NotImplementedError PermissionError RuntimeError StopIteration TypeError "
+    "ArithmeticError AssertionError AttributeError BufferError EOFError Exception FileNotFoundError IndexError "
+    "KeyError LookupError MemoryError NameError NotImplementedError PermissionError RuntimeError StopIteration TypeError "
     "ValueError ZeroDivisionError ConnectionResetError TimeoutError Warning UserWarning DeprecationWarning"
 ).split()
 
@@ -53,10 +53,20 @@ def library_exceptions(env):
 
 @scenario(
     "WIRE-83 WIRE-84 DMN-57",
-    ["ConnectionClosedError", "ConnectionClosedError", "ConnectionClosedError", "ConnectionClosedError",
-     "ConnectionClosedError"],
-    pyrolite_server=["CommunicationError", "ConnectionClosedError", "ProtocolError", "MessageTooLargeError",
-                     "TimeoutError"],
+    [
+        "ConnectionClosedError",
+        "ConnectionClosedError",
+        "ConnectionClosedError",
+        "ConnectionClosedError",
+        "ConnectionClosedError",
+    ],
+    pyrolite_server=[
+        "CommunicationError",
+        "ConnectionClosedError",
+        "ProtocolError",
+        "MessageTooLargeError",
+        "TimeoutError",
+    ],
     serializers=("serpent", "pickle"),
 )
 def communication_errors_of_methods(env):
@@ -88,8 +98,11 @@ def refusals_of_methods(env):
         return [found, proxy.echo(1)]
 
 
-@scenario("SER-50", ["ValueError('with attributes')dict('code': 17, 'details': dict('why': list('because', None)))", True],
-          serializers=NON_PICKLE + PICKLES)
+@scenario(
+    "SER-50",
+    ["ValueError('with attributes')dict('code': 17, 'details': dict('why': list('because', None)))", True],
+    serializers=NON_PICKLE + PICKLES,
+)
 def exception_attributes(env):
     with env.proxy() as proxy:
         return _raised(proxy, "attributes")
@@ -109,9 +122,16 @@ def os_error(env):
             return [type(error).__name__, error.errno, error.strerror, error.filename]
 
 
-@scenario("SER-52", [["ValueError('caf\\xe9 \\u20ac \\U0001f600')", True], ["KeyError()", True],
-                     ["RuntimeError('a', 1, None, list(2.5), dict('k': 'v'))", True],
-                     ["OperationalError('no such table')", True]], serializers=NON_PICKLE + PICKLES)
+@scenario(
+    "SER-52",
+    [
+        ["ValueError('caf\\xe9 \\u20ac \\U0001f600')", True],
+        ["KeyError()", True],
+        ["RuntimeError('a', 1, None, list(2.5), dict('k': 'v'))", True],
+        ["OperationalError('no such table')", True],
+    ],
+    serializers=NON_PICKLE + PICKLES,
+)
 def special_exceptions(env):
     with env.proxy() as proxy:
         return [_raised(proxy, what) for what in ("unicode", "noargs", "manyargs", "sqlite")]
@@ -131,8 +151,12 @@ def exception_in_exception(env):
             return "exception" if isinstance(error.args[0], KeyError) else "other"
 
 
-@scenario("SER-55 BYD-40", "!SerializeError: unsupported serialized class: peer_objects.UnknownError",
-          pyrolite_client=["SerializeError", True, True], serializers=NON_PICKLE)
+@scenario(
+    "SER-55 BYD-40",
+    "!SerializeError: unsupported serialized class: peer_objects.UnknownError",
+    pyrolite_client=["SerializeError", True, True],
+    serializers=NON_PICKLE,
+)
 def unknown_exception(env):
     """The receiver does not know the class; pyrolite's error says more."""
     with env.proxy() as proxy:
@@ -200,8 +224,7 @@ def refused_names(env):
 
 @scenario(
     "WIRE-63 PRX-32",
-    ["!CommunicationError: connection to ADDRESS rejected: unknown object",
-     "!DaemonError: unknown object"],
+    ["!CommunicationError: connection to ADDRESS rejected: unknown object", "!DaemonError: unknown object"],
 )
 def unknown_object(env):
     first = attempt(env.lib.Proxy(env.uris["target"].replace("target@", "nobody@"))._pyroBind)

@@ -17,10 +17,21 @@ def _name_server(env, **arguments):
     return env.lib.locateNS(host="127.0.0.1", port=env.extra["port"], **arguments)
 
 
-@scenario("NS-3 NS-5 NS-6 NS-7", [True, "None", "URI('PYRO', 'obj', None, '127.0.0.1', 4000)", True,
-                                  "!NamingError: unknown name: interop.missing",
-                                  "!NamingError: name already registered: interop.a", "1", "0"],
-          needs="nameserver", serializers=("serpent", "json", "marshal", "msgpack", "pickle"))
+@scenario(
+    "NS-3 NS-5 NS-6 NS-7",
+    [
+        True,
+        "None",
+        "URI('PYRO', 'obj', None, '127.0.0.1', 4000)",
+        True,
+        "!NamingError: unknown name: interop.missing",
+        "!NamingError: name already registered: interop.a",
+        "1",
+        "0",
+    ],
+    needs="nameserver",
+    serializers=("serpent", "json", "marshal", "msgpack", "pickle"),
+)
 def register_and_lookup(env):
     with _name_server(env) as ns:
         before = ns.count()
@@ -81,7 +92,9 @@ def remove_many(env):
         return [removed, kept, "Pyro.NameServer" in ns.list()]
 
 
-@scenario("RES PRX-34", ["1", "PYRONAME", "PYRO", "2", "!NamingError: unknown name: interop.nobody"], needs="nameserver")
+@scenario(
+    "RES PRX-34", ["1", "PYRONAME", "PYRO", "2", "!NamingError: unknown name: interop.nobody"], needs="nameserver"
+)
 def resolve_names(env):
     port = env.extra["port"]
     with _name_server(env) as ns:
@@ -137,9 +150,16 @@ def locate_fails(env):
         return [found[:45]]
 
 
-@scenario("NS-7", ["!TypeError: only URIs or strings can be registered", "!TypeError: name must be a str",
-                   "!TypeError: metadata should not be a str, but another iterable (set, list, etc)",
-                   "!PyroError: invalid uri"], needs="nameserver")
+@scenario(
+    "NS-7",
+    [
+        "!TypeError: only URIs or strings can be registered",
+        "!TypeError: name must be a str",
+        "!TypeError: metadata should not be a str, but another iterable (set, list, etc)",
+        "!PyroError: invalid uri",
+    ],
+    needs="nameserver",
+)
 def register_wrongly(env):
     with _name_server(env) as ns:
         return [

@@ -95,7 +95,10 @@ def uris_and_proxies_come_back(env):
 def relayed_to_the_other_library(env):
     """Client -> server -> server of the other library."""
     with env.proxy() as proxy:
-        return [proxy.relay(env.uris["other"], "echo", 7), attempt(proxy.relay, env.uris["other"], "fail", "ValueError")]
+        return [
+            proxy.relay(env.uris["other"], "echo", 7),
+            attempt(proxy.relay, env.uris["other"], "fail", "ValueError"),
+        ]
 
 
 # ---- blobs
@@ -104,7 +107,9 @@ def relayed_to_the_other_library(env):
 _BLOBS = ["dict('topic': 't')", "list('payload', 1, None)", "list('payload', 1, None)"]
 
 
-@scenario("BLOB-2 BLOB-3 BLOB-10", _BLOBS, serializers=("serpent", "msgpack", "pickle", "cloudpickle", "dill", "marshal"))
+@scenario(
+    "BLOB-2 BLOB-3 BLOB-10", _BLOBS, serializers=("serpent", "msgpack", "pickle", "cloudpickle", "dill", "marshal")
+)
 def blob(env):
     with env.proxy() as proxy:
         return proxy.blob(env.lib.core.SerializedBlob({"topic": "t"}, ["payload", 1, None]))
@@ -200,5 +205,3 @@ def instances_in_a_batch(env):
             calls.which()
         numbers = list(calls())
         return [number - numbers[0] for number in numbers]
-
-

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from pyrolite.configuration import config
 from pyrolite.socketserver.threadpool import NoFreeWorkersError, Pool, PoolError, Worker
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import pytest
+
 from pyrolite.configuration import Configuration, config
 from pyrolite.errors import ConnectionClosedError
 from pyrolite.net.connection import SocketConnection

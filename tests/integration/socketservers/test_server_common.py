@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 import pytest
+
 from pyrolite.net import sockets
 from pyrolite.net.connection import SocketConnection
 from pyrolite.socketserver import make_server

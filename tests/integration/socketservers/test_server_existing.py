@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from pyrolite.configuration import config
 from pyrolite.errors import ProtocolError, PyroError, SecurityError, TimeoutError  # noqa: A004
 from pyrolite.net.connection import SocketConnection
@@ -142,7 +143,7 @@ def test_location_of_tcp_sockets(family: int) -> None:
 def test_unsuitable_sockets() -> None:
     """[SRV-50], [SEC-39] An unconnected socket, and a plain one when SSL is configured, are refused."""
     server = SocketServer_ExistingConnection()
-    with socket.socket() as unconnected, pytest.raises(OSError):  # noqa: PT011 - the text is the system's
+    with socket.socket() as unconnected, pytest.raises(OSError):
         server.init(EchoDaemon(config.copy()), unconnected)
     ours, users = socket.socketpair()
     with ours, users, pytest.raises(OSError, match="existing socket is not a SSL socket"):

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import pytest
+
 from pyrolite.configuration import config
 from pyrolite.net.connection import SocketConnection
 from pyrolite.socketserver.multiplexserver import SocketServer_Multiplex

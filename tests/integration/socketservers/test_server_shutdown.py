@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pyrolite.configuration import config
 from pyrolite.errors import ConnectionClosedError, PyroError
 from pyrolite.net.connection import SocketConnection

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+
 from pyrolite.configuration import config
 from pyrolite.errors import ConnectionClosedError, SecurityError, TimeoutError  # noqa: A004
 from pyrolite.net.connection import SocketConnection
