@@ -110,7 +110,7 @@ def tables(results: Results, names: Sequence[str]) -> Iterator[str]:
         yield f"## {group}"
         yield ""
         if rows[0][0].memory:
-            yield "Highest allocations of sender / receiver during one call, in payloads; without the caller's own object."
+            yield "Highest allocations of sender / receiver during one call, in payloads, without the caller's object."
             yield ""
             header = ["", *labels, "sender", "target", "receiver", "target"]
             yield from table(header, memory_rows(rows, names))

@@ -14,8 +14,9 @@ PICKLES = ("pickle", "cloudpickle", "dill")
 #: Builtin exceptions that take any arguments.
 BUILTINS = (
     "ArithmeticError AssertionError AttributeError BufferError EOFError Exception FileNotFoundError IndexError "
-    "KeyError LookupError MemoryError NameError NotImplementedError PermissionError RuntimeError StopIteration TypeError "
-    "ValueError ZeroDivisionError ConnectionResetError TimeoutError Warning UserWarning DeprecationWarning"
+    "KeyError LookupError MemoryError NameError NotImplementedError PermissionError RuntimeError StopIteration "
+    "TypeError ValueError ZeroDivisionError ConnectionResetError TimeoutError Warning UserWarning "
+    "DeprecationWarning"
 ).split()
 
 LIBRARY = "PyroError NamingError DaemonError".split()
