@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import sys
 import threading
 import time
 from collections import deque
@@ -38,6 +37,7 @@ from pyrolite.errors import (
 from pyrolite.net import forks
 from pyrolite.net.connection import SocketConnection
 from pyrolite.serializers import get_serializer, get_serializer_by_id, register_library_class
+from pyrolite.tracebacks import add_remote_note
 from pyrolite.wire import v48
 from pyrolite.wire.message import (
     ANNOTATION_BLOB_INFO,
@@ -525,8 +525,8 @@ class Proxy:
             traceback = getattr(error, "_pyroTraceback", None)
             error = PyroError(f"remote {type(error).__name__}: {error}")
             error._pyroTraceback = traceback
-        if sys.version_info >= (3, 11) and self._pyroConfig.REMOTE_TRACEBACK_NOTE:
-            pass
+        if self._pyroConfig.REMOTE_TRACEBACK_NOTE:
+            add_remote_note(error)
         try:
             raise error  # raised by the remote object: the traceback of the server is in error._pyroTraceback
         finally:
