@@ -1,0 +1,303 @@
+"""What all serializers have in common: their interface, the hooks of users, and the shape of errors ([SER-4])."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABCMeta
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final, TypeVar
+
+from pyrolite import compression
+from pyrolite.configuration import config
+from pyrolite.errors import SecurityError, SerializeError
+from pyrolite.serializers import classes, exceptions, explain
+from pyrolite.serializers.classes import ConverterError, Recreator
+from pyrolite.serializers.values import NO_VALUE, is_numpy_array, numpy_value, simple_forms
+
+__all__ = ["Buffer", "SerializerBase", "concerned", "decoding_error", "encoding_error", "may_hold_classes"]
+
+Buffer = bytes | bytearray | memoryview
+Replacement = Callable[[Any], Any]
+_T = TypeVar("_T")
+
+_registration_lock: Final = threading.Lock()  # makes registrations of replacements one after the other
+
+
+_CONTAINERS: Final = frozenset({list, tuple, dict})
+
+
+def may_hold_classes(data: Buffer, *values: Any) -> bool:
+    """Whether there can be class dicts in ``values``, which were decoded from ``data``.
+
+    Both tests cost next to nothing, and spare walking through everything that is received.
+    """
+    for value in values:
+        if type(value) in _CONTAINERS:
+            for item in value:
+                if type(item) in _CONTAINERS or type(value) is dict:
+                    return b"__class__" in (bytes(data) if type(data) is memoryview else data)
+    return False
+
+
+def decoding_error(error: Exception) -> Exception:
+    """What to raise for an error that occurred while decoding ([SER-5]); SerializeError and SecurityError stay."""
+    if isinstance(error, (SerializeError, SecurityError)):
+        return error
+    wrapped = SerializeError(f"{type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+class SerializerBase:
+    """Base class of the serializers, and the place to register hooks that concern all of them.
+
+    One object per format is shared by the process (`get_serializer`). Two objects of the same class are equal.
+    Thread safety: may be used from any thread, also while hooks are being registered ([SER-64]).
+    """
+
+    serializer_id: ClassVar[int] = 0
+    #: How this format treats values that it has no form for.
+    _forms: ClassVar[classes.ClassTable[Callable[[Any], Any]]] = simple_forms()
+    _recreator: ClassVar[Recreator] = Recreator()
+    #: `register_type_replacement` of this serializer; replaced as a whole, never changed.
+    _replacements: ClassVar[dict[type, Replacement]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._replacements = {}
+
+    # ---- what each serializer has to say
+
+    def dumps(self, data: Any) -> bytes:
+        """The bytes of a value.
+
+        Raises:
+            SerializeError, TypeError, ValueError: it cannot be expressed ([SER-6]).
+        """
+        raise NotImplementedError
+
+    def loads(self, data: Buffer) -> Any:
+        """The value in ``data``.
+
+        Raises:
+            SerializeError: it is malformed, or names an unknown class.
+            SecurityError: it names a class that is refused.
+        """
+        raise NotImplementedError
+
+    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        """The bytes of a call; errors as `dumps`."""
+        raise NotImplementedError
+
+    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
+        """Object, method name, positional and keyword arguments of the call in ``data``; errors as `loads`."""
+        raise NotImplementedError
+
+    # ---- with compression
+
+    def serializeData(self, data: Any, compress: bool = False) -> tuple[Any, bool]:
+        """The bytes of a value, and whether they are compressed ([WIRE-40]); errors as `dumps`."""
+        payload = self.dumps(data)
+        return compression.compress(payload) if compress else (payload, False)
+
+    def deserializeData(self, data: Buffer, compressed: bool = False) -> Any:
+        """The value in ``data``; errors as `loads`, and MessageTooLargeError when it decompresses to too much."""
+        return self.loads(compression.decompress(data, config.MAX_MESSAGE_SIZE) if compressed else data)
+
+    def serializeCall(
+        self, obj: Any, method: str, vargs: Any, kwargs: Any, compress: bool = False
+    ) -> tuple[Any, bool]:
+        """The bytes of a call, and whether they are compressed; errors as `dumps`."""
+        payload = self.dumpsCall(obj, method, vargs, kwargs)
+        return compression.compress(payload) if compress else (payload, False)
+
+    def deserializeCall(self, data: Buffer, compressed: bool = False) -> tuple[Any, Any, Any, Any]:
+        """The four parts of the call in ``data``; errors as `deserializeData`."""
+        return self.loadsCall(compression.decompress(data, config.MAX_MESSAGE_SIZE) if compressed else data)
+
+    # ---- hooks
+
+    @classmethod
+    def register_type_replacement(cls, object_type: type, replacement_function: Replacement) -> None:
+        """Encode ``replacement_function(obj)`` instead of each object of exactly that type ([SER-62]).
+
+        Has no effect on the builtin types that a format writes itself.
+
+        Raises:
+            ValueError: ``object_type`` is not a class, or ``type`` itself.
+        """
+        if object_type is type or not isinstance(object_type, type):
+            raise ValueError("refusing to register replacement for a non-type or the type 'type' itself")
+        with _registration_lock:
+            cls._replacements = {**cls._replacements, object_type: replacement_function}
+        cls._hooks_changed()
+
+    @classmethod
+    def register_class_to_dict(
+        cls, clazz: type, converter: Callable[[Any], dict[str, Any]], serpent_too: bool = True
+    ) -> None:
+        """Encode instances of ``clazz`` and its subclasses as the dict ``converter(obj)``, for all serializers ([SER-60]).
+
+        Args:
+            clazz: the class; that of the builtin containers, texts and numbers has no effect.
+            converter: makes the dict, normally with a ``__class__`` for `register_dict_to_class` on the other side.
+            serpent_too: False leaves instances to serpent's own ways.
+        """
+        classes.converters.register(clazz, classes.Converter(converter, serpent_too))
+        for serializer in all_subclasses(SerializerBase):
+            serializer._hooks_changed()
+
+    @classmethod
+    def unregister_class_to_dict(cls, clazz: type) -> None:
+        """Undo `register_class_to_dict`; an unknown class is no error."""
+        classes.converters.unregister(clazz)
+        for serializer in all_subclasses(SerializerBase):
+            serializer._hooks_changed()
+
+    @classmethod
+    def register_dict_to_class(cls, classname: str, converter: Callable[[str, dict[str, Any]], Any]) -> None:
+        """Decode dicts with that ``__class__`` to ``converter(classname, dict)`` ([SER-61])."""
+        classes.register_dict_to_class(classname, converter)
+
+    @classmethod
+    def unregister_dict_to_class(cls, classname: str) -> None:
+        """Undo `register_dict_to_class`; an unknown name is no error."""
+        classes.unregister_dict_to_class(classname)
+
+    @classmethod
+    def _hooks_changed(cls) -> None:
+        """Called when hooks were registered or removed, for what a serializer makes of them."""
+
+    # ---- classes and dicts
+
+    @classmethod
+    def class_to_dict(cls, obj: Any) -> dict[str, Any]:
+        """The dict that stands for an object ([SER-30]).
+
+        Raises:
+            SerializeError: there is none; or what the converter of a user raises.
+            ValueError: ``obj`` is a plain container.
+        """
+        try:
+            result = classes.class_to_dict(obj, serpent=cls._is_serpent)
+        except ConverterError as wrapper:
+            failure = wrapper.error
+        else:
+            if result is None:
+                raise cls._no_form(obj)
+            return result  # type: ignore[no-any-return]
+        raise failure
+
+    @classmethod
+    def dict_to_class(cls, data: dict[str, Any]) -> Any:
+        """The object that a dict with a key ``__class__`` stands for ([SER-31]).
+
+        Raises:
+            SerializeError: the class is unknown.
+            SecurityError: it is refused.
+        """
+        return cls._recreator.dict_to_class(data)
+
+    def recreate_classes(self, literal: Any) -> Any:
+        """``literal`` with the class dicts in it replaced by what they stand for; errors as `dict_to_class`."""
+        return self._recreator.recreate(literal)
+
+    @staticmethod
+    def make_exception(exceptiontype: type[BaseException], data: dict[str, Any]) -> BaseException:
+        """An exception of that class from its dict ([SER-52])."""
+        return exceptions.make_exception(exceptiontype, data)
+
+    # ---- for the serializers
+
+    @classmethod
+    def _simpler(cls, obj: Any) -> Any:
+        """A value that stands for ``obj`` in formats that have no form for it; it need not be a final one.
+
+        Raises:
+            SerializeError: there is none; TypeError for serpent.
+            ConverterError: a hook failed.
+        """
+        replacements = cls._replacements
+        if replacements:
+            replaced = cls._replaced(obj, replacements)
+            if type(replaced) is not type(obj):
+                return replaced
+            obj = replaced
+        kind = type(obj)
+        form = cls._forms.find(kind)
+        if form is not None:
+            converter = classes.converters.find(kind)
+            if converter is not None and (converter.serpent_too or not cls._is_serpent):
+                return classes.run_converter(converter, obj)
+            return form(obj)
+        value = numpy_value(obj)
+        if value is NO_VALUE:
+            value = classes.class_to_dict(obj, serpent=cls._is_serpent)
+            if value is None:
+                raise cls._no_form(obj)
+        return value
+
+    _is_serpent: ClassVar[bool] = False
+
+    @classmethod
+    def _replaced(cls, obj: Any, replacements: dict[type, Replacement]) -> Any:
+        replacement = replacements.get(type(obj))
+        if replacement is None:
+            return obj
+        try:
+            return replacement(obj)
+        except Exception as error:
+            raise ConverterError(error) from error
+
+    @classmethod
+    def _no_form(cls, obj: Any) -> Exception:
+        """The error for an object that cannot be serialized ([SER-6])."""
+        return SerializeError(
+            f"don't know how to serialize class {type(obj)} using serializer {cls.__name__}."
+            f" Give it vars() or an appropriate __getstate__{_array_hint(obj)}"
+        )
+
+    def _encode(self, data: Any) -> bytes:
+        """As `dumps`, with errors as they come."""
+        return self.dumps(data)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__module__}.{type(self).__name__} at 0x{id(self):x}>"
+
+
+def _array_hint(obj: Any) -> str:
+    return " (a numpy array: send what its method tolist() returns)" if is_numpy_array(obj) else ""
+
+
+def all_subclasses(cls: type[_T]) -> list[type[_T]]:
+    """All classes derived from ``cls``, directly or not."""
+    found = []
+    for subclass in cls.__subclasses__():
+        found += [subclass, *all_subclasses(subclass)]
+    return found
+
+
+def concerned(natives: tuple[type, ...], hooked: Iterable[type]) -> bool:
+    """Whether hooks on the classes ``hooked`` may concern instances of subclasses of ``natives``.
+
+    A format that writes those itself has to walk through graphs then. Hooks on the builtin types themselves have no effect.
+    """
+    for clazz in hooked:
+        if clazz in natives:
+            continue
+        if isinstance(clazz, ABCMeta) or any(issubclass(subclass, natives) for subclass in (clazz, *all_subclasses(clazz))):
+            return True
+    return False
+
+
+def encoding_error(error: Exception, serializer: SerializerBase, roots: dict[str, Any]) -> Exception:
+    """What to raise for an error that occurred while encoding ``roots``: the same with its place told ([BYD-42])."""
+    if isinstance(error, ConverterError):
+        return error.error
+    return explain.explained(error, serializer, roots)

@@ -1,0 +1,131 @@
+"""The json format, written and read by the module that config JSON_MODULE names ([SER-19])."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import json.encoder
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+from pyrolite.configuration import config
+from pyrolite.errors import SerializeError
+from pyrolite.serializers.base import Buffer, SerializerBase, concerned, decoding_error, encoding_error
+from pyrolite.serializers.classes import converters
+from pyrolite.serializers.values import GraphConverter, base64_dict, simple_forms
+
+__all__ = ["JsonSerializer"]
+
+_ATOMS: Final = frozenset({type(None), bool, int, float, str})
+#: What the encoder writes itself, subclasses included, without asking anybody.
+_NATIVE: Final = (int, float, str, list, tuple, dict)
+
+
+class JsonSerializer(SerializerBase):
+    """JSON: safe, understood by everyone, with few types."""
+
+    serializer_id = 2
+    _forms = simple_forms(
+        {set: list, frozenset: list, bytes: base64_dict, bytearray: base64_dict, memoryview: base64_dict},
+        without=(complex,),
+    )
+    #: Whether hooks concern values that the encoder would write itself.
+    _walk_all: ClassVar[bool] = False
+
+    def dumps(self, data: Any) -> bytes:
+        try:
+            return self._encode(data)
+        except Exception as error:
+            failure = encoding_error(error, self, {"result": data})
+        raise failure
+
+    def loads(self, data: Buffer) -> Any:
+        try:
+            text = str(data, "utf-8")
+            value = _parse(text)
+            if "__class__" in text:
+                return self._recreator.recreate(value)
+        except Exception as error:
+            failure = decoding_error(error)
+        else:
+            return value
+        raise failure
+
+    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        try:
+            return self._encode({"object": obj, "method": method, "params": vargs, "kwargs": kwargs})
+        except Exception as error:
+            failure = encoding_error(error, self, {"args": vargs, "kwargs": kwargs})
+        raise failure
+
+    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
+        try:
+            text = str(data, "utf-8")
+            call = _parse(text)
+            vargs, kwargs = call["params"], call["kwargs"]
+            if "__class__" in text:
+                vargs = self._recreator.recreate(vargs)
+                kwargs = self._recreator.recreate(kwargs)
+            return call["object"], call["method"], vargs, kwargs
+        except Exception as error:
+            failure = decoding_error(error)
+        raise failure
+
+    def _encode(self, data: Any) -> bytes:
+        if self._walk_all:
+            data = GraphConverter(_ATOMS, self._simpler, lambda key: key, sets=False).convert(data)
+        name = config.JSON_MODULE
+        if name != "json":
+            return _dumps_with(name, data, self._simpler)
+        try:
+            return "".join(_json_chunks(data, 0)).encode("utf-8")
+        except RecursionError:
+            return _dumps_with("json", data, self._simpler)  # raises the right error for circular references
+
+    @classmethod
+    def _hooks_changed(cls) -> None:
+        cls._walk_all = concerned(_NATIVE, (*converters.classes(), *cls._replacements))
+
+
+def _parse(text: str) -> Any:
+    name = config.JSON_MODULE
+    if name != "json":
+        return _module(name).loads(text)
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        return _decode(text)  # blanks in front of the value, or the error
+    return value if end == len(text) else _decode(text)
+
+
+_decoder: Final = json.JSONDecoder()
+_decode: Final = _decoder.decode
+_scan: Final[Callable[[str, int], tuple[Any, int]]] = _decoder.scan_once
+
+
+def _make_encoder() -> Callable[[Any, int], Any]:
+    """The encoder of the json module, made once instead of for every call, which halves the time.
+
+    It keeps no record of the containers it is in, because that cannot be shared by threads: circular references end in a
+    RecursionError.
+    """
+    encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=JsonSerializer._simpler)
+    make = json.encoder.c_make_encoder
+    if make is not None:
+        return make(None, encoder.default, json.encoder.encode_basestring, None, ": ", ", ", False, False, True)  # type: ignore[no-any-return]
+    return lambda data, level: encoder.iterencode(data)
+
+
+_json_chunks: Final = _make_encoder()
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise SerializeError(f"the module {name!r} of config item JSON_MODULE is not available") from error
+
+
+def _dumps_with(name: str, data: Any, default: Callable[[Any], Any]) -> bytes:
+    text = _module(name).dumps(data, ensure_ascii=False, default=default)
+    return text if isinstance(text, bytes) else text.encode("utf-8")

@@ -1,0 +1,184 @@
+"""The msgpack format, with extension types for what it lacks ([SER-17]). Needs the msgpack package."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import struct
+from typing import Any, ClassVar, Final
+
+from pyrolite.errors import SerializeError
+from pyrolite.serializers.base import Buffer, SerializerBase, concerned, decoding_error, encoding_error, may_hold_classes
+from pyrolite.serializers.classes import Recreator, converters
+from pyrolite.serializers.values import GraphConverter, simple_forms
+
+__all__ = ["MsgpackSerializer"]
+
+_COMPLEX: Final = 0x30
+_INTEGER: Final = 0x31
+_DATETIME: Final = 0x32
+_DATE: Final = 0x33
+
+_ATOMS: Final = frozenset({type(None), bool, int, float, str, bytes, bytearray, memoryview})
+#: What the packer writes itself, subclasses included, without asking anybody.
+_NATIVE: Final = (int, float, str, bytes, list, tuple, dict)
+_LARGE: Final = 1 << 16
+_DIGITS_LIMIT: Final = 4300  # as Python's own, which guards against quadratic time
+
+
+class MsgpackSerializer(SerializerBase):
+    """msgpack: safe, compact and fast, understood by many languages."""
+
+    serializer_id = 6
+    _recreator = Recreator(bottom_up=True)
+    #: Whether hooks concern values that the packer would write itself.
+    _walk_all: ClassVar[bool] = False
+
+    def dumps(self, data: Any) -> bytes:
+        try:
+            return self._encode(data)
+        except Exception as error:
+            failure = encoding_error(error, self, {"result": data})
+        raise failure
+
+    def loads(self, data: Buffer) -> Any:
+        try:
+            value = _unpack(data)
+            if may_hold_classes(data, value):
+                return self._recreator.recreate(value)
+        except Exception as error:
+            failure = decoding_error(error)
+        else:
+            return value
+        raise failure
+
+    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        try:
+            return self._encode((obj, method, vargs, kwargs))
+        except Exception as error:
+            failure = encoding_error(error, self, {"args": vargs, "kwargs": kwargs})
+        raise failure
+
+    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
+        try:
+            obj, method, vargs, kwargs = _unpack(data)
+            if may_hold_classes(data, vargs, kwargs):
+                vargs = self._recreator.recreate(vargs)
+                kwargs = self._recreator.recreate(kwargs)
+        except Exception as error:
+            failure = decoding_error(error)
+        else:
+            return obj, method, vargs, kwargs
+        raise failure
+
+    def _encode(self, data: Any) -> bytes:
+        library = _library()
+        if self._walk_all:
+            atoms = _ATOMS | {library.ExtType}
+            data = GraphConverter(atoms, self._default, lambda key: key, sets=False).convert(data)
+        # a packer costs more to make than to use; it is in nobody else's hands while it is out of the pool
+        try:
+            packer = library.packers.pop()
+        except IndexError:
+            packer = library.Packer(use_bin_type=True, default=self._default)
+        packed: bytes = packer.pack(data)
+        if len(packed) <= _LARGE:  # its buffer never shrinks
+            library.packers.append(packer)
+        return packed
+
+    @classmethod
+    def _default(cls, obj: Any) -> Any:
+        """What the packer packs instead of ``obj``; it asks only once."""
+        ext_type = _library().ExtType
+        value = obj
+        while True:
+            if isinstance(value, int):
+                # the packer cannot, so it is outside of 64 bits
+                return ext_type(_INTEGER, str(int(value)).encode("ascii")) if value is obj or _is_large(value) else value
+            value = cls._simpler(value)
+            if isinstance(value, (*_NATIVE, type(None), bytearray, memoryview, ext_type)) and not _is_large(value):
+                return value
+
+    @classmethod
+    def _hooks_changed(cls) -> None:
+        cls._walk_all = concerned(_NATIVE, (*converters.classes(), *cls._replacements))
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, int) and not -(1 << 63) <= value < 1 << 64
+
+
+class _Library:
+    """The msgpack package and what is made with it, loaded when first used ([BYD-60])."""
+
+    def __init__(self) -> None:
+        import msgpack
+
+        self.ExtType = msgpack.ExtType
+        self.Packer = msgpack.Packer
+        self.unpackb = msgpack.unpackb
+        #: Packers that are not in use.
+        self.packers: list[Any] = []
+
+
+@functools.cache
+def _library() -> _Library:
+    return _Library()
+
+
+def _unpack(data: Buffer) -> Any:
+    unpackb = _library().unpackb
+    try:
+        return unpackb(data, raw=False, strict_map_key=False, ext_hook=_ext_hook)
+    except TypeError:  # unhashable keys
+        return unpackb(data, raw=False, strict_map_key=False, ext_hook=_ext_hook, object_pairs_hook=_dict_of_pairs)
+
+
+def _dict_of_pairs(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    return {_hashable(key): value for key, value in pairs}
+
+
+def _hashable(key: Any) -> Any:
+    """A key with tuples for arrays ([SER-14])."""
+    return tuple([_hashable(item) for item in key]) if type(key) is list else key
+
+
+def _complex_form(value: complex) -> Any:
+    return _library().ExtType(_COMPLEX, struct.pack("<dd", value.real, value.imag))
+
+
+def _datetime_form(value: datetime.datetime) -> Any:
+    if value.tzinfo is not None:
+        raise SerializeError("msgpack cannot serialize datetime with timezone info")
+    return _library().ExtType(_DATETIME, struct.pack("<d", value.timestamp()))
+
+
+def _date_form(value: datetime.date) -> Any:
+    return _library().ExtType(_DATE, struct.pack("<q", value.toordinal()))
+
+
+MsgpackSerializer._forms = simple_forms(
+    {
+        complex: _complex_form,
+        datetime.datetime: _datetime_form,
+        datetime.date: _date_form,
+        set: list,
+        frozenset: list,
+        memoryview: lambda value: value.tobytes(),
+    }
+)
+
+
+def _ext_hook(code: int, data: bytes) -> Any:
+    """The value of an extension type ([SER-17])."""
+    if code == _COMPLEX:
+        return complex(*struct.unpack("<dd", data))
+    if code == _INTEGER:
+        if len(data) > _DIGITS_LIMIT or not data.removeprefix(b"-").isdigit():
+            raise SerializeError("invalid integer in msgpack data")
+        return int(data)
+    if code == _DATETIME:
+        return datetime.datetime.fromtimestamp(*struct.unpack("<d", data))  # noqa: DTZ006 - local on both sides
+    if code == _DATE:
+        return datetime.date.fromordinal(*struct.unpack("<q" if len(data) > 4 else "<l", data))
+    raise SerializeError(f"invalid ext code for msgpack: {code}")

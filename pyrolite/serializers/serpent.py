@@ -1,0 +1,132 @@
+"""The serpent format: one Python literal as text ([SER-18])."""
+
+from __future__ import annotations
+
+import gc
+from collections import OrderedDict
+from enum import Enum
+from numbers import Number
+from typing import Any, ClassVar, Final
+
+from pyrolite.configuration import config
+from pyrolite.serializers import serpent_reader, serpent_writer
+from pyrolite.serializers.base import Buffer, SerializerBase, decoding_error, encoding_error, may_hold_classes
+from pyrolite.serializers.classes import Recreator, converters
+from pyrolite.serializers.values import GraphConverter, simple_forms
+
+__all__ = ["SerpentSerializer"]
+
+_ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, memoryview})
+#: Hooks on these are consulted, although the format has a form for them ([SER-60] (b)).
+_HOOKED_ATOMS: Final = frozenset({complex, bytes, bytearray, memoryview})
+_BYTES_MARK: Final = b", 'encoding': 'base64'}"
+
+
+class SerpentSerializer(SerializerBase):
+    """Python literals: safe, readable, and with most of Python's own types (the default)."""
+
+    serializer_id = 1
+    _is_serpent = True
+    _recreator = Recreator(serpent=True)
+    _forms = simple_forms({OrderedDict: lambda value: {"__class__": "collections.OrderedDict", "items": list(value.items())}})
+    #: Types that are written directly, in graphs that are walked.
+    _atoms: ClassVar[frozenset[type]] = _ATOMS
+    #: Whether hooks forbid to write graphs of builtin types without walking them.
+    _walk_all: ClassVar[bool] = False
+
+    def dumps(self, data: Any) -> bytes:
+        if not self._walk_all:
+            text = serpent_writer.dumps(data)
+            if text is not None and not (config.SERPENT_BYTES_REPR and _BYTES_MARK in text):
+                return text
+        try:
+            return self._encode(data)
+        except Exception as error:
+            failure = encoding_error(error, self, {"result": data})
+        raise failure
+
+    def loads(self, data: Buffer) -> Any:
+        try:
+            value = serpent_reader.loads(data)
+            if may_hold_classes(data, value):
+                return self._recreator.recreate(value)
+        except Exception as error:
+            failure = decoding_error(error)
+        else:
+            return value
+        raise failure
+
+    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        call = (obj, method, vargs, kwargs)
+        if not self._walk_all:
+            text = serpent_writer.dumps(call)
+            if text is not None and not (config.SERPENT_BYTES_REPR and _BYTES_MARK in text):
+                return text
+        try:
+            return self._encode(call)
+        except Exception as error:
+            failure = encoding_error(error, self, {"args": vargs, "kwargs": kwargs})
+        raise failure
+
+    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
+        try:
+            obj, method, vargs, kwargs = serpent_reader.loads(data)
+            if may_hold_classes(data, vargs, kwargs):
+                vargs = self._recreator.recreate(vargs)
+                kwargs = self._recreator.recreate(kwargs)
+        except Exception as error:
+            failure = decoding_error(error)
+        else:
+            return obj, method, vargs, kwargs
+        raise failure
+
+    def _encode(self, data: Any) -> bytes:
+        graph = GraphConverter(self._atoms, self._simpler, _key, sets=True).convert(data)
+        bytes_repr = config.SERPENT_BYTES_REPR
+        text = None if bytes_repr else serpent_writer.dumps(graph)
+        return _with_package(graph, bytes_repr) if text is None else text
+
+    @classmethod
+    def _replaced(cls, obj: Any, replacements: Any) -> Any:
+        # instances of subclasses, too ([SER-62])
+        for base in type(obj).__mro__:
+            if base in replacements:
+                return super()._replaced(obj, {type(obj): replacements[base]})
+        return obj
+
+    @classmethod
+    def _no_form(cls, obj: Any) -> Exception:
+        error = super()._no_form(obj)
+        return TypeError(str(error).replace(f" using serializer {cls.__name__}", "", 1))
+
+    @classmethod
+    def _hooks_changed(cls) -> None:
+        hooked = _HOOKED_ATOMS & {*converters.classes(), *cls._replacements}
+        cls._atoms = _ATOMS - hooked
+        cls._walk_all = bool(hooked)
+
+
+def _key(key: Any) -> Any:
+    """A dict key or set element that serpent lets pass.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if key is None or not isinstance(key, (bool, bytes, str, tuple, Number, Enum)):
+        raise TypeError(
+            f"one of the keys in a dict or set is not of a primitive hashable type: {type(key)}."
+            " Use simple types as keys or use a list or tuple as container."
+        )
+    return key
+
+
+def _with_package(graph: Any, bytes_repr: bool) -> bytes:
+    """What the serpent package makes of a graph of builtin types, if only an error."""
+    import serpent
+
+    enabled = gc.isenabled()
+    try:
+        return serpent.dumps(graph, indent=False, module_in_classname=True, bytes_repr=bytes_repr)  # type: ignore[no-any-return]
+    finally:
+        if not enabled:  # serpent switches the collector on in any case ([SER-71])
+            gc.disable()
