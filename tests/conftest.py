@@ -2,9 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
 import pytest
+
+import pyrolite
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
+
+RunPython: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--interop-table FILE``: what travels between pyrolite and Pyro4, found by ``tests/interop``, as JSON."""
     parser.addoption("--interop-table", metavar="FILE", help="write the table of the interoperability tests as JSON")
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> RunPython:
+    """A function that runs the interpreter with arguments, in an empty directory and without ``PYRO_*`` variables.
+
+    ``code`` is dedented and given with ``-c``; ``options`` come before it, ``environment`` has additional variables.
+    """
+
+    def run(
+        code: str, *arguments: str, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
+        variables["PYTHONPATH"] = str(Path(pyrolite.__file__).resolve().parent.parent)
+        variables.update(environment or {})
+        command = [sys.executable, *options, "-c", textwrap.dedent(code), *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A CA and certificates for servers and clients, made once a run."""
+    pytest.importorskip("cryptography")
+    from .certificates import Certificates
+
+    return Certificates.make(tmp_path_factory.mktemp("certificates"))

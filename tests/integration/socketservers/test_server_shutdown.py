@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -232,11 +230,9 @@ EXHAUSTION = """
 
 @BOTH
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
-def test_descriptors_exhausted(name: str, tmp_path: Path) -> None:
+def test_descriptors_exhausted(name: str, run_python: Any) -> None:
     """[HRD-16], [SRV-12] Without descriptors accepting pauses, logs once, uses no CPU, and goes on later."""
-    code = textwrap.dedent(EXHAUSTION)
-    command = [sys.executable, "-W", "error", "-c", code, name]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = run_python(EXHAUSTION, name, options=("-W", "error"))
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert "CPU True" in lines
@@ -268,10 +264,9 @@ UNCLOSED = """
 
 
 @BOTH
-def test_exit_without_close(name: str, tmp_path: Path) -> None:
+def test_exit_without_close(name: str, run_python: Any) -> None:
     """[OV-43] A program may end while its server runs: no warning, no hanging."""
-    command = [sys.executable, "-W", "error", "-X", "dev", "-c", textwrap.dedent(UNCLOSED), name]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = run_python(UNCLOSED, name, options=("-W", "error", "-X", "dev"))
     assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)
 
 
@@ -316,10 +311,9 @@ FORKED = """
 
 @BOTH
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_shutdown_in_a_forked_child(name: str, tmp_path: Path) -> None:
+def test_shutdown_in_a_forked_child(name: str, tmp_path: Path, run_python: Any) -> None:
     """[HRD-33] A child that closes the server it has inherited does not touch the connections of the parent."""
-    command = [sys.executable, "-c", textwrap.dedent(FORKED), name, str(tmp_path / "s")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = run_python(FORKED, name, str(tmp_path / "s"))
     assert done.stdout == "True\n", done.stderr
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 import time
 from pathlib import Path
@@ -12,37 +11,13 @@ import pytest
 
 from .conftest import RawClient, Running
 
-pytest.importorskip("cryptography")
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 BOTH = pytest.mark.parametrize("name", ["thread", "multiplex"])
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """[TLS-11] A self-signed certificate for localhost, with its key in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
+@pytest.fixture
+def certificate(certificates: Any) -> Path:
+    """[TLS-11] The certificate of a server for localhost, with its key in the same file."""
+    path: Path = certificates.server
     return path
 
 
@@ -53,7 +28,7 @@ def start_tls(start_server: Any, name: str, certificate: Path, **settings: Any) 
 
 def tls_client(running: Running, certificate: Path) -> RawClient:
     client = running.connect()
-    context = ssl.create_default_context(cafile=str(certificate))
+    context = ssl.create_default_context(cafile=str(certificate.parent / "ca.pem"))
     client.sock = context.wrap_socket(client.sock, server_hostname="localhost")
     return client
 
