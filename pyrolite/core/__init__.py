@@ -1,0 +1,48 @@
+"""The remote object model: `Proxy` for clients, `Daemon` for servers, `URI` for both ([OV-13]).
+
+The walk of a call: `proxy` -> `pyrolite.net.connection` -> (socket) -> `pyrolite.socketserver` -> `daemon` ->
+`dispatch` -> the method, and the same way back. The server half (`daemon`, `dispatch`, `registry`, `instances`, `exposure`,
+...) and the client half (`proxy`, `batch`, `resolver`, ...) do not import each other; they are joined here.
+"""
+
+from __future__ import annotations
+
+from pyrolite.core import clientside, libraryclasses  # noqa: F401 - the latter registers classes
+from pyrolite.core.batch import _BatchedRemoteMethod, _BatchProxyAdapter, batch
+from pyrolite.core.blob import SerializedBlob
+from pyrolite.core.context import _CallContext, current_context
+from pyrolite.core.daemon import Daemon, pyroObjectToAutoProxy
+from pyrolite.core.daemonobject import DaemonObject
+from pyrolite.core.exposure import behavior, callback, expose, oneway
+from pyrolite.core.locating import _locateNS, _resolve, asyncproxy
+from pyrolite.core.proxy import Proxy
+from pyrolite.core.remotemethod import _AsyncRemoteMethod, _RemoteMethod
+from pyrolite.core.streamiterator import _StreamResultIterator
+from pyrolite.core.uri import URI
+
+__all__ = [
+    "URI",
+    "Daemon",
+    "DaemonObject",
+    "Proxy",
+    "SerializedBlob",
+    "_AsyncRemoteMethod",
+    "_BatchProxyAdapter",
+    "_BatchedRemoteMethod",
+    "_CallContext",
+    "_RemoteMethod",
+    "_StreamResultIterator",
+    "_locateNS",
+    "_resolve",
+    "asyncproxy",
+    "batch",
+    "behavior",
+    "callback",
+    "current_context",
+    "expose",
+    "oneway",
+    "pyroObjectToAutoProxy",
+]
+
+clientside.make_proxy = Proxy
+clientside.locate_nameserver = _locateNS
