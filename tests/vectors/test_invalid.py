@@ -122,7 +122,7 @@ def test_frame_reader(vector: dict[str, Any], step: int) -> None:
         assert outcome["outcome"] == "error"
         check_error(error, outcome)
         has_message = getattr(error, "pyroMsg", None) is not None
-        assert has_message == outcome["has_pyroMsg"]  # noqa: PT017
+        assert has_message == outcome["has_pyroMsg"]
         return
     if outcome["outcome"] == "accepted":
         assert frame is not None
