@@ -25,7 +25,7 @@ from pyrolite.serializers import (
     get_serializer,
     get_serializer_by_id,
 )
-from pyrolite.serializers.json import json
+from pyrolite.serializers.json import json as json  # noqa: PLC0414 - what JSON_MODULE selects
 from pyrolite.tracebacks import excepthook, formatTraceback, getPyroTraceback
 
 __all__ = [

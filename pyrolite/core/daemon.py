@@ -166,7 +166,7 @@ class Daemon:
     @property
     def streaming_responses(self) -> dict[str, Any]:
         """The open item streams by id."""
-        return self._pyroStreams.streams  # type: ignore[return-value]
+        return self._pyroStreams.streams
 
     @property
     def _pyroInstances(self) -> dict[type, Any]:
@@ -413,14 +413,14 @@ class Daemon:
         if frame.type == MSG_PING:
             self._pyroSend(conn, self._pyroPong(frame, conn))
             return
-        parts, error = self._pyroDispatcher.answer(frame, conn)
+        parts, fatal = self._pyroDispatcher.answer(frame, conn)
         if parts is not None:
             if config.LOGWIRE:
                 failed = v48.parse_header(parts[0])[1] & 1
                 log_sent("daemon wiredata sending" + (" (error response)" if failed else ""), parts)
             self._pyroSend(conn, parts)
-        if error is not None:
-            raise error
+        if fatal is not None:
+            raise fatal
 
     def _pyroReceive(self, conn: Any, types: frozenset[int]) -> Frame:
         config, key = self._pyroConfig, self._pyroDispatcher.hmac_key

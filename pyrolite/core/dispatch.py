@@ -20,6 +20,7 @@ from pyrolite.core.exposure import (
 )
 from pyrolite.core.failure import ExceptionEncoder, is_interrupt, remote_form
 from pyrolite.core.futures import _ExceptionWrapper
+from pyrolite.core.message import Message
 from pyrolite.errors import DaemonError, MessageTooLargeError, ProtocolError, SerializeError
 from pyrolite.serializers import get_serializer_by_id
 from pyrolite.wire import v48
@@ -154,7 +155,7 @@ class Dispatcher:
             if frame.flags & FLAGS_BATCH:
                 raise ProtocolError("malformed blob annotation")
             target = blob.read_info(frame)
-            message = blob.Message.from_frame(frame)
+            message = Message.from_frame(frame)
             return Request(
                 target.object_id, target.method, (blob.SerializedBlob(target.info, message, is_blob=True),), {}
             )
@@ -217,14 +218,9 @@ class Dispatcher:
             calls.append(entry)
         results: list[Any] = []
         limit, size = self.config.MAX_MESSAGE_SIZE, 0
-        try:
-            # a bad name anywhere runs nothing
-            methods = [self._find_method(target, name) for name, _, _ in calls]
-        except AttributeError as error:
-            return [self._wrapped(error)]
-        for method, (name, vargs, kwargs) in zip(methods, calls, strict=True):
+        for name, vargs, kwargs in calls:
             try:
-                result = method(*vargs, **(kwargs or {}))
+                result = self._find_method(target, name)(*vargs, **(kwargs or {}))
                 if type(result) not in _PLAIN_RESULTS and isinstance(result, Iterator):
                     raise TypeError(f"result of {name!r} is an iterator, which cannot be part of a batch")
                 if limit:

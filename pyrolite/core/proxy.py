@@ -483,7 +483,7 @@ class Proxy:
         if config.LOGWIRE:
             log_frame("proxy wiredata received", frame)
         if annotations:
-            state.receive_response(annotations)  # type: ignore[arg-type]
+            state.receive_response(annotations)
             self._pyroResponseAnnotations(annotations, MSG_RESULT)
         if self._pyroRawWireResponse:
             return Message.from_frame(frame).decompress_if_needed()

@@ -77,9 +77,10 @@ class ObjectRegistry:
         if isinstance(thing_or_id, str):
             object_id = thing_or_id
         else:
-            object_id = getattr(thing_or_id, "_pyroId", None)
-            if object_id is None:
+            own: str | None = getattr(thing_or_id, "_pyroId", None)
+            if own is None:
                 raise DaemonError("object isn't registered")
+            object_id = own
         if object_id == constants.DAEMON_NAME:
             return
         with self._lock:
