@@ -138,3 +138,6 @@ class URI:
 
     def __copy__(self) -> URI:
         return type(self)(self)
+
+
+URI.__module__ = "pyrolite.core"  # as in the repr of [URI-12]

@@ -72,7 +72,7 @@ def _describe_object(value, kind):
 
 #: Parts of texts that differ from run to run or from library to library.
 _VARYING = (
-    (re.compile(r"\(?'?(127\.0\.0\.1|::1|localhost)'?, \d+(, 0, 0)?\)"), "ADDRESS"),
+    (re.compile(r"\('?(127\.0\.0\.1|::1|localhost)'?, \d+(, 0, 0)?\)"), "ADDRESS"),
     (re.compile(r"(127\.0\.0\.1|\[::1\]|localhost):\d+"), "ADDRESS"),
     (re.compile(r"obj_[0-9a-f]{32}"), "OBJ"),
     (re.compile(r"/\S*?/interop-[^/\s]+/[^/\s@]+"), "PATH"),

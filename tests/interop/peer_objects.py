@@ -21,7 +21,7 @@ class Unpicklable(Exception):
     """An exception that no serializer can encode."""
 
     def __init__(self):
-        super().__init__(lambda: None)
+        super().__init__(threading.Lock())
 
 
 def raisable(lib, what):
@@ -253,8 +253,10 @@ def build(lib):
             raise ValueError("stream broke")
 
         @lib.expose
-        def streams(self):
-            return len(self._pyroDaemon.streaming_responses)
+        def stream_ended(self, limit):
+            """Whether the ``count_up`` of that limit has come to its end, or been given up, within a few seconds."""
+            with self._changed:
+                return self._changed.wait_for(lambda: limit in self._closed_streams, 5)
 
     @lib.expose
     class Part:

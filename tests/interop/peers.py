@@ -114,7 +114,8 @@ def _is_version(python: str, version: str) -> bool:
 def command_for(library: str, *arguments: str) -> list[str]:
     """The command line that runs Python with ``arguments`` where ``library`` is installed."""
     if library == "pyrolite":
-        return [sys.executable, "-W", "error", *arguments]
+        # the warning of [DMN-81] is meant for users; as an error it would refuse the connection
+        return [sys.executable, "-W", "error", "-W", "ignore:Class:UserWarning", *arguments]
     return [peer_python(), "-W", "ignore", *arguments]
 
 

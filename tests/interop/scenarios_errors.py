@@ -140,16 +140,40 @@ def special_exceptions(env):
 
 @scenario(
     "SER-32",
-    "other",
-    pyrolite_client="exception",
-    serializers=("serpent", "json", "marshal"),
+    "a dict",
+    pyrolite_client="an exception",
+    serializers=("serpent", "json"),
 )
 def exception_in_exception(env):
+    return _argument_of_nested(env)
+
+
+@scenario("SER-54 WIRE-80", "an exception", serializers=("msgpack",) + PICKLES)
+def exception_in_exception_that_arrives(env):
+    return _argument_of_nested(env)
+
+
+@scenario(
+    "SER-32 SER-33",
+    "!PyroError: Error serializing exception: unmarshallable object. Original exception: <class 'ValueError'>: 'inner'",
+    pyrolite_server="a dict",
+    both="an exception",
+    serializers=("marshal",),
+)
+def exception_in_exception_with_marshal(env):
+    """Pyro4 cannot send it; what pyrolite sends is a dict for a Pyro4 client."""
+    return _argument_of_nested(env)
+
+
+def _argument_of_nested(env):
     with env.proxy() as proxy:
         try:
-            proxy.fail("nested")
+            return proxy.fail("nested")
         except ValueError as error:
-            return "exception" if isinstance(error.args[0], KeyError) else "other"
+            kind = type(error.args[0])
+            return "a dict" if kind is dict else "an exception" if kind is KeyError else repr(error)
+        except env.lib.errors.PyroError as error:
+            return "!PyroError: %s" % error.args
 
 
 @scenario(
@@ -171,7 +195,11 @@ def unknown_exception(env):
             return ["SerializeError", str(error).startswith(text), traced]
 
 
-@scenario("WIRE-81 DMN-56", ["PyroError", True, True])
+@scenario(
+    "WIRE-81 DMN-56",
+    ["PyroError", True, True],
+    serializers=NON_PICKLE + ("pickle", "cloudpickle"),
+)
 def unserializable_exception(env):
     with env.proxy() as proxy:
         try:
