@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import pyrolite
 
 if TYPE_CHECKING:
     from .certificates import Certificates
+
+# The library says nothing unless it is asked to ([LOG-7]), but tests look at what it logs.
+logging.getLogger("pyrolite").setLevel(logging.NOTSET)
 
 RunPython: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 
