@@ -197,6 +197,7 @@ EXHAUSTION = """
     from pyrolite.socketserver import make_server
 
     logging.basicConfig(stream=sys.stdout, level=logging.ERROR, format="LOG %(message)s")
+    logging.getLogger("pyrolite").setLevel(logging.NOTSET)
 
     class Daemon:
         def _handshake(self, conn, denied_reason=None): return True
