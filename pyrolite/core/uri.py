@@ -11,7 +11,8 @@ from pyrolite.errors import PyroError
 
 __all__ = ["URI", "bracketed"]
 
-_IPV6_LOCATION: Final = re.compile(r"\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]:?(.*)\s*\Z", re.DOTALL)
+#: IPv6 address, possibly with an IPv4 address at its end and a scope; then what follows the bracket.
+_IPV6_LOCATION: Final = re.compile(r"\[([0-9a-fA-F:]+(?::[0-9.]+)?(?:%[\w.-]+)?)\](.*)\Z")
 _UNIX_PREFIX: Final = "./u:"
 
 
@@ -23,8 +24,8 @@ def bracketed(host: str) -> str:
 class URI:
     """The address of a remote object: ``PYRO:object@location``, ``PYRONAME:name``, or ``PYROMETA:tag,tag``.
 
-    ``uri`` is a text to parse or a URI to copy. The fields ``protocol``, ``object``, ``host``, ``port`` and ``sockname``
-    may be changed.
+    ``uri`` is a text to parse or a URI to copy. The fields ``protocol``, ``object``, ``host``, ``port`` and
+    ``sockname`` may be changed.
 
     Raises:
         PyroError: the text is no valid URI.
@@ -33,7 +34,7 @@ class URI:
     Thread safety: none while fields are being changed.
     """
 
-    uriRegEx = re.compile(r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S+?)(@(?P<location>.+))?\s*\Z", re.DOTALL)
+    uriRegEx = re.compile(r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S+?)(?:@(?P<location>.+?))?\n?\Z")
 
     protocol: str
     object: Any
@@ -48,7 +49,8 @@ class URI:
         if not isinstance(uri, str):
             raise TypeError("uri parameter object is of wrong type")
         self.sockname = self.host = self.port = None
-        match = self.uriRegEx.match(uri)
+        # lines in the middle never match, but finding that out would take time by the square of the length
+        match = None if "\n" in uri[:-1] else self.uriRegEx.match(uri)
         if not match:
             raise PyroError("invalid uri")
         self.protocol = match.group("protocol").upper()
@@ -81,7 +83,10 @@ class URI:
             match = _IPV6_LOCATION.match(location)
             if not match:
                 raise PyroError("invalid ipv6 address: the part between brackets must be a numeric ipv6 address")
-            self.host, port = match.groups()
+            self.host, rest = match.groups()
+            if rest[:1] not in ("", ":"):
+                raise PyroError("invalid port in uri, port=None")
+            port = rest[1:]
         else:
             self.host, _, port = location.partition(":")
         port = port or default_port
@@ -135,9 +140,6 @@ class URI:
         self.protocol, self.object, self.sockname, self.host, self.port = state
         if self.protocol == "PYROMETA":
             self.object = set(self.object)
-
-    def __copy__(self) -> URI:
-        return type(self)(self)
 
 
 URI.__module__ = "pyrolite.core"  # as in the repr of [URI-12]
