@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,3 +175,28 @@ def test_format() -> None:
     """[LOG-3] The format of lines and times."""
     assert logconfig.FORMAT == "[%(asctime)s.%(msecs)03d,%(name)s,%(levelname)s] %(message)s"
     assert logconfig.DATE_FORMAT == "%Y-%m-%d %H:%M:%S"
+
+
+def test_logger_names() -> None:
+    """[LOG-1] The library logs with the logger `pyrolite` and these children of it only."""
+    children = {
+        "core",
+        "util",
+        "message",
+        "futures",
+        "naming",
+        "naming_storage",
+        "threadpool",
+        "threadpoolserver",
+        "multiplexserver",
+        "existingconnectionserver",
+        "serializers",
+    }
+    package = Path(logconfig.__file__).parent
+    found = {
+        name
+        for path in package.rglob("*.py")
+        for name in re.findall(r"""getLogger\(["']?([^"')]*)""", path.read_text(encoding="utf-8"))
+    }
+    assert "pyrolite.core" in found
+    assert found <= {"", "pyrolite"} | {f"pyrolite.{child}" for child in children}
