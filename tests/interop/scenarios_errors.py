@@ -148,7 +148,7 @@ def exception_in_exception(env):
     return _argument_of_nested(env)
 
 
-@scenario("SER-54 WIRE-80", "an exception", serializers=("msgpack",) + PICKLES)
+@scenario("SER-54 WIRE-80", "an exception", serializers=("msgpack", *PICKLES))
 def exception_in_exception_that_arrives(env):
     return _argument_of_nested(env)
 
@@ -198,7 +198,7 @@ def unknown_exception(env):
 @scenario(
     "WIRE-81 DMN-56",
     ["PyroError", True, True],
-    serializers=NON_PICKLE + ("pickle", "cloudpickle"),
+    serializers=(*NON_PICKLE, "pickle", "cloudpickle"),
 )
 def unserializable_exception(env):
     with env.proxy() as proxy:
