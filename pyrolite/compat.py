@@ -1,7 +1,7 @@
 """Runs a program that was written for Pyro4, unmodified, on pyrolite ([BYD-32]).
 
-``python -m pyrolite.compat SCRIPT [ARGS...]`` or ``python -m pyrolite.compat -m MODULE [ARGS...]``. In it, ``import Pyro4``
-gives pyrolite, see `install_as_Pyro4`.
+``python -m pyrolite.compat SCRIPT [ARGS...]`` or ``python -m pyrolite.compat -m MODULE [ARGS...]``. In it, ``import
+Pyro4`` gives pyrolite, see `install_as_Pyro4`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["install_as_Pyro4", "main"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run a script or module with pyrolite in the place of Pyro4; ``args`` is the command line, default ``sys.argv[1:]``."""
+    """Run a script or module with pyrolite in the place of Pyro4; ``args`` is the command line (default: the real one)."""
     parser = argparse.ArgumentParser(
         prog="python -m pyrolite.compat",
         description="Run a program that was written for Pyro4, unmodified, on pyrolite.",

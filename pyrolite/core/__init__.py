@@ -1,8 +1,9 @@
 """The remote object model: `Proxy` for clients, `Daemon` for servers, `URI` for both ([OV-13]).
 
-The walk of a call: `proxy` -> `pyrolite.net.connection` -> (socket) -> `pyrolite.socketserver` -> `daemon` ->
-`dispatch` -> the method, and the same way back. The server half (`daemon`, `dispatch`, `registry`, `instances`, `exposure`,
-...) and the client half (`proxy`, `batch`, `resolver`, ...) do not import each other; they are joined here.
+The walk of a call: `proxy` -> `clientcall` -> `pyrolite.net.connection` -> (socket) -> `pyrolite.socketserver` ->
+`daemon` -> `dispatch` -> the method, and the same way back. The server half (`daemon`, `dispatch`, `registry`,
+`instances`, `exposure`, ...) and the client half (`proxy`, `batch`, `resolver`, ...) do not import each other; they are
+joined here.
 """
 
 from __future__ import annotations

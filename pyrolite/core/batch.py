@@ -86,7 +86,7 @@ class _BatchProxyAdapter:
             current_context._state = state
             try:
                 value = _results(self._pyroBatchProxy._pyroInvokeBatch(calls))
-            except BaseException as error:  # noqa: BLE001 - it is the outcome, whatever it is ([ASY-11])
+            except BaseException as error:
                 future.set_value(_ExceptionWrapper(error))
             else:
                 future.set_value(value)

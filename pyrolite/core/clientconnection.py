@@ -1,4 +1,4 @@
-"""How a client gets a connection: connect, offer the handshake, and read the server's answer ([WIRE-60] to [WIRE-68])."""
+"""How a client gets a connection: connect, offer the handshake, read the server's answer ([WIRE-60] to [WIRE-68])."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server half of `core` needs of the client half, filled in by the package: the halves do not import each other."""
+"""What the server half of `core` needs of the client half; the package fills it in, since the halves are separate."""
 
 from __future__ import annotations
 

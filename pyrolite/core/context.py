@@ -45,55 +45,55 @@ def correlation_from(annotations: dict[str, bytes]) -> bytes:
     return value
 
 
+#: Stands for the request when there is none.
+_NO_REQUEST: Final = Frame(0, 0, 0, 0, {}, b"")
+
+
 class CallState:
-    """The fields of the context, for one thread or one request."""
+    """The fields of the context, for one thread or one request.
 
-    __slots__ = (
-        "annotations",
-        "client",
-        "client_sock_addr",
-        "correlation",
-        "in_request",
-        "msg_flags",
-        "nested_response",
-        "own_response",
-        "received",
-        "response_annotations",
-        "seq",
-        "serializer_id",
-    )
+    One is made for every request, so it sets as little as it can: what is not set has its value from the class.
+    """
 
-    def __init__(
-        self,
-        client: SocketConnection | None = None,
-        frame: Frame | None = None,
-        correlation: bytes | None = None,
-    ) -> None:
-        self.client = client
-        self.response_annotations: dict[str, Any] = {}
-        # set when a remote method makes a call itself: what came with its answer, and what the method had set before
-        self.nested_response: dict[str, Any] | None = None
-        self.own_response: dict[str, Any] | None = None
-        #: 16 bytes; the UUID object is made when somebody looks
+    client: Any = None
+    #: the request; sequence number, flags and serializer id are looked up in it
+    frame: Frame = _NO_REQUEST
+    #: 16 bytes; the UUID object is made when somebody looks
+    correlation: bytes | None = None
+    #: set by the program in the place of the connection's
+    address: Any = None
+    annotations: dict[str, Any]
+    response_annotations: dict[str, Any]
+    # what came with the request is readable but never sent on by nested calls ([PRX-46])
+    received: dict[str, Any] | None = None
+    in_request = False
+    # set when a remote method makes a call itself: what came with its answer, and what the method had set before
+    nested_response: dict[str, Any] | None = None
+    own_response: dict[str, Any] | None = None
+
+    def __init__(self, correlation: bytes | None = None) -> None:
         self.correlation = correlation
-        if frame is None:
-            self.client_sock_addr: Any = None
-            self.seq = self.msg_flags = self.serializer_id = 0
-            self.annotations: dict[str, Any] = {}
-            self.received: dict[str, Any] | None = None
-            self.in_request = False
-        else:
-            self.client_sock_addr = getattr(client, "peer_address", None)
-            _, self.msg_flags, self.seq, self.serializer_id, self.annotations, _ = frame
-            # what came with the request is readable but never sent on by nested calls ([PRX-46])
-            self.received = dict(self.annotations) if self.annotations else None
-            self.in_request = True
+        self.annotations = {}
+        self.response_annotations = {}
+
+    @classmethod
+    def of_request(cls, client: Any, frame: Frame, correlation: bytes | None = None) -> CallState:
+        """The state for serving the message ``frame`` of the connection ``client``."""
+        state = cls.__new__(cls)
+        state.client = client
+        state.frame = frame
+        state.correlation = correlation
+        state.annotations = annotations = frame[4]
+        state.response_annotations = {}
+        if annotations:
+            state.received = annotations.copy()
+        state.in_request = True
+        return state
 
     def copy(self) -> CallState:
         """An independent copy for another thread."""
         other = CallState.__new__(CallState)
-        for name in CallState.__slots__:
-            setattr(other, name, getattr(self, name))
+        other.__dict__.update(self.__dict__)
         other.annotations = dict(self.annotations)
         other.response_annotations = dict(self.response_annotations)
         return other
@@ -108,7 +108,7 @@ class CallState:
 
     def for_outgoing(self) -> CallState:
         """A state for another thread that makes a call on behalf of this one ([CTX-7])."""
-        state = CallState(correlation=self.correlation)
+        state = CallState(self.correlation)
         state.annotations = dict(self.take_annotations())
         return state
 
@@ -119,7 +119,6 @@ class CallState:
         else:
             received = self.received
             self.annotations = {k: v for k, v in self.annotations.items() if received.get(k) is v}
-
 
     def receive_response(self, annotations: dict[str, Any]) -> None:
         """The annotations of the answer to a call made here; in a remote method they are not sent on ([DMN-59])."""
@@ -140,9 +139,9 @@ class CallState:
 class _CallContext(threading.local):
     """The thread's view of its current call.
 
-    In a client, ``annotations`` and ``correlation_id`` are sent with the next call and ``response_annotations`` are those
-    of the last answer. In a running remote method, the fields describe the request, and ``response_annotations`` are
-    sent with its answer.
+    In a client, ``annotations`` and ``correlation_id`` are sent with the next call and ``response_annotations`` are
+    those of the last answer. In a running remote method, the fields describe the request, and
+    ``response_annotations`` are sent with its answer.
 
     Thread safety: every thread has its own values.
     """
@@ -153,7 +152,8 @@ class _CallContext(threading.local):
     @property
     def client(self) -> SocketConnection | None:
         """The connection that the request came from."""
-        return self._state.client
+        client: SocketConnection | None = self._state.client
+        return client
 
     @client.setter
     def client(self, value: SocketConnection | None) -> None:
@@ -162,38 +162,39 @@ class _CallContext(threading.local):
     @property
     def client_sock_addr(self) -> Any:
         """Address of the client: a tuple, text or bytes for Unix sockets, None when unknown."""
-        return self._state.client_sock_addr
+        state = self._state
+        return getattr(state.client, "peer_address", None) if state.address is None else state.address
 
     @client_sock_addr.setter
     def client_sock_addr(self, value: Any) -> None:
-        self._state.client_sock_addr = value
+        self._state.address = value
 
     @property
     def seq(self) -> int:
         """Sequence number of the request."""
-        return self._state.seq
+        return self._state.frame.seq
 
     @seq.setter
     def seq(self, value: int) -> None:
-        self._state.seq = value
+        self._state.frame = self._state.frame._replace(seq=value)
 
     @property
     def msg_flags(self) -> int:
         """Message flags of the request."""
-        return self._state.msg_flags
+        return self._state.frame.flags
 
     @msg_flags.setter
     def msg_flags(self, value: int) -> None:
-        self._state.msg_flags = value
+        self._state.frame = self._state.frame._replace(flags=value)
 
     @property
     def serializer_id(self) -> int:
         """Serializer id of the request."""
-        return self._state.serializer_id
+        return self._state.frame.serializer_id
 
     @serializer_id.setter
     def serializer_id(self, value: int) -> None:
-        self._state.serializer_id = value
+        self._state.frame = self._state.frame._replace(serializer_id=value)
 
     @property
     def annotations(self) -> dict[str, Any]:
@@ -266,7 +267,7 @@ class _CallContext(threading.local):
 def set_aside() -> Iterator[None]:
     """For calls that the library makes itself: they use up no annotations and leave none behind ([WIRE-26])."""
     state = current_context._state
-    current_context._state = CallState(correlation=state.correlation)
+    current_context._state = CallState(state.correlation)
     try:
         yield
     finally:

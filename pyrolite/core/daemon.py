@@ -32,7 +32,7 @@ from pyrolite.socketserver.existingconnectionserver import SocketServer_Existing
 from pyrolite.socketserver.interface import DEFAULT_DRAIN
 from pyrolite.wire import v48
 from pyrolite.wire.framing import read_frame
-from pyrolite.wire.message import FLAGS_ONEWAY, MSG_INVOKE, MSG_PING, Buffer, Frame
+from pyrolite.wire.message import FLAGS_EXCEPTION, FLAGS_ONEWAY, MSG_INVOKE, MSG_PING, Buffer, Frame
 
 if TYPE_CHECKING:
     import socket
@@ -134,7 +134,7 @@ class Daemon:
             streams=self._pyroStreams,
             oneway=self._pyroOnewayPool,
             serializers=accepted,
-            hook=lambda: self.annotations(),
+            owner=self,
             config=self._pyroConfig,
         )
 
@@ -402,23 +402,30 @@ class Daemon:
             ConnectionClosedError, TimeoutError: the client is gone or takes too long.
             ProtocolError, SecurityError: what came is not acceptable.
         """
+        config, dispatcher = self._pyroConfig, self._pyroDispatcher
+        plain = type(conn) is SocketConnection  # the usual case takes the direct way
         try:
-            frame = self._pyroReceive(conn, _REQUESTS)
+            if plain:
+                frame: Frame = conn.receive_frame(_REQUESTS, dispatcher.hmac_key, config.MAX_MESSAGE_SIZE)
+            else:
+                frame = self._pyroReceive(conn, _REQUESTS)
         except MessageTooLargeError as error:
             self._pyroReportTooLarge(conn, error)
             raise
-        config = self._pyroConfig
         if config.LOGWIRE:
             log_frame("daemon wiredata received", frame)
-        if frame.type == MSG_PING:
+        if frame[0] == MSG_PING:
             self._pyroSend(conn, self._pyroPong(frame, conn))
             return
-        parts, fatal = self._pyroDispatcher.answer(frame, conn)
+        parts, fatal = dispatcher.answer(frame, conn)
         if parts is not None:
             if config.LOGWIRE:
-                failed = v48.parse_header(parts[0])[1] & 1
+                failed = v48.parse_header(parts[0])[1] & FLAGS_EXCEPTION
                 log_sent("daemon wiredata sending" + (" (error response)" if failed else ""), parts)
-            self._pyroSend(conn, parts)
+            if plain:
+                conn.send_parts(parts[0], parts[1])
+            else:
+                self._pyroSend(conn, parts)
         if fatal is not None:
             raise fatal
 
@@ -438,7 +445,7 @@ class Daemon:
 
     def _pyroPong(self, frame: Frame, conn: Any) -> tuple[bytes, Buffer]:
         """The answer to a ping; nothing of the ping is decoded ([WIRE-120])."""
-        state = CallState(conn, frame, correlation_from(frame.annotations))
+        state = CallState.of_request(conn, frame, correlation_from(frame.annotations))
         annotations = self._pyroDispatcher.safe_annotations(state)
         return v48.encode(
             MSG_PING,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pyrolite import compression
 from pyrolite.core import blob
 from pyrolite.core.context import CallState, correlation_from, current_context
 from pyrolite.core.exposure import (
-    get_exposed_members,
+    exposed_methods,
     get_exposed_property_value,
     getAttribute,
     set_exposed_property_value,
@@ -21,7 +21,7 @@ from pyrolite.core.exposure import (
 from pyrolite.core.failure import ExceptionEncoder, is_interrupt, remote_form
 from pyrolite.core.futures import _ExceptionWrapper
 from pyrolite.core.message import Message
-from pyrolite.errors import DaemonError, MessageTooLargeError, ProtocolError, SerializeError
+from pyrolite.errors import DaemonError, MessageTooLargeError, ProtocolError, SecurityError, SerializeError
 from pyrolite.serializers import get_serializer_by_id
 from pyrolite.wire import v48
 from pyrolite.wire.message import (
@@ -55,23 +55,21 @@ log = logging.getLogger("pyrolite.core")
 _PLAIN_RESULTS: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
 
 
-class Answer(NamedTuple):
-    """What to send for a request: ``head`` and ``payload`` of a message (None: nothing), then what to raise (or None)."""
+# Plain tuples and not named ones: they are made for every request, and named ones take four times as long.
 
-    parts: tuple[bytes, Buffer] | None
-    error: BaseException | None
+#: What to send for a request, header and payload of a message (None: nothing); and what to raise then, or None.
+Answer: TypeAlias = "tuple[tuple[bytes, Buffer] | None, BaseException | None]"
+#: A decoded call: object id, method, positional and keyword arguments.
+Request: TypeAlias = "tuple[str, str, Any, Any]"
+
+_NO_ANSWER: Final[Answer] = (None, None)
 
 
-_NO_ANSWER: Final = Answer(None, None)
+class AnnotationSource(Protocol):
+    """Who has something to add to every answer: the daemon."""
 
-
-class Request(NamedTuple):
-    """A decoded call."""
-
-    object_id: str
-    method: str
-    vargs: Any
-    kwargs: Any
+    def annotations(self) -> dict[str, Any]:
+        """Ids of 4 ASCII characters to bytes."""
 
 
 class Dispatcher:
@@ -83,7 +81,7 @@ class Dispatcher:
         streams: keeps the iterators that are sent item by item.
         oneway: runs the calls that nobody waits for.
         serializers: accepted serializers by id.
-        hook: the daemon's overridable ``annotations()``.
+        owner: the daemon, whose overridable ``annotations()`` is asked for every answer.
         config: where the items come from that take effect at each use.
 
     Thread safety: `answer` may run in many threads at once.
@@ -97,7 +95,7 @@ class Dispatcher:
         streams: StreamTable,
         oneway: OnewayPool,
         serializers: Mapping[int, SerializerBase],
-        hook: Callable[[], dict[str, Any]],
+        owner: AnnotationSource,
         config: Configuration,
     ) -> None:
         self.objects = objects
@@ -105,7 +103,7 @@ class Dispatcher:
         self.streams = streams
         self.oneway = oneway
         self.serializers = serializers
-        self.hook = hook
+        self.owner = owner
         self.config = config
         self.hmac_key: bytes | None = None
         self.failures = ExceptionEncoder(config)
@@ -117,37 +115,37 @@ class Dispatcher:
 
         The call context is that of the request while its method runs, and afterwards what it was before ([CTX-3]).
         """
-        before = current_context._state
-        serializer = self.serializers.get(frame.serializer_id)
+        context = current_context
+        before = context._state
+        serializer = self.serializers.get(frame[3])
+        state = context._state = CallState.of_request(connection, frame)
         method: Any = None
-        # so that a failure up to here does not carry an id of somebody else
-        state = current_context._state = CallState(connection, frame)
         try:
-            state.correlation = correlation_from(frame.annotations)
+            state.correlation = correlation_from(frame[4])
             if serializer is None:
                 raise SerializeError(f"message used serializer that is not accepted: {frame.serializer_id}")
-            request = self._decode(frame, serializer)
-            target = self._find_object(request.object_id, connection)
-            if frame.flags & FLAGS_BATCH:
-                result: Any = self._run_batch(target, request)
-            elif request.method in _ATTRIBUTE_ACCESS:
-                result = self._access_attribute(target, request)
+            flags = frame[1]
+            object_id, name, vargs, kwargs = self._decode(frame, serializer)
+            target = self._find_object(object_id, connection)
+            if flags & FLAGS_BATCH:
+                result: Any = self._run_batch(target, vargs)
+            elif name in _ATTRIBUTE_ACCESS:
+                result = self._access_attribute(target, name, vargs)
             else:
-                method = self._find_method(target, request.method)
-                if frame.flags & FLAGS_ONEWAY:
-                    self._call_oneway(method, request)
+                method = self._find_method(target, name)
+                if flags & FLAGS_ONEWAY:
+                    self._call_oneway(method, vargs, kwargs)
                     return _NO_ANSWER
-                kwargs = request.kwargs
-                result = method(*request.vargs, **kwargs) if kwargs else method(*request.vargs)
+                result = method(*vargs, **kwargs) if kwargs else method(*vargs)
                 if type(result) not in _PLAIN_RESULTS and isinstance(result, Iterator):
                     return self._stream_answer(frame, result, connection, serializer)
-            if frame.flags & FLAGS_ONEWAY:
+            if flags & FLAGS_ONEWAY:
                 return _NO_ANSWER
-            return Answer(self._encode_result(frame, result, serializer), None)
+            return self._encode_result(frame, result, serializer, state), None
         except BaseException as error:
             return self._failure_answer(frame, error, serializer, method)
         finally:
-            current_context._state = before
+            context._state = before
 
     def _decode(self, frame: Frame, serializer: SerializerBase) -> Request:
         """The call in the payload ([WIRE-70], [WIRE-74], [WIRE-86])."""
@@ -156,25 +154,27 @@ class Dispatcher:
                 raise ProtocolError("malformed blob annotation")
             target = blob.read_info(frame)
             message = Message.from_frame(frame)
-            return Request(
-                target.object_id, target.method, (blob.SerializedBlob(target.info, message, is_blob=True),), {}
-            )
+            return target.object_id, target.method, (blob.SerializedBlob(target.info, message, is_blob=True),), {}
         data = frame.data
+        plain: Buffer | None = None
         try:
-            if frame.flags & FLAGS_COMPRESSED:
-                data = compression.decompress(data, self.config.MAX_MESSAGE_SIZE)
-            request = Request(*serializer.loadsCall(data))
+            plain = compression.decompress(data, self.config.MAX_MESSAGE_SIZE) if frame.flags & FLAGS_COMPRESSED else data
+            request: Any = serializer.loadsCall(plain)
         except MessageTooLargeError:
             raise
         except SerializeError as error:
+            if plain is not None and error.__cause__ is not None and _decodes(serializer, plain):  # but it is no call
+                raise ProtocolError("malformed request") from error
             raise SerializeError(f"cannot deserialize request: {error}") from error
-        if (
-            type(request.object_id) is str
-            and type(request.method) is str
-            and isinstance(request.vargs, (tuple, list))
-            and (request.kwargs is None or isinstance(request.kwargs, dict))
-        ):
-            return request
+        if isinstance(request, (tuple, list)) and len(request) == 4:
+            object_id, name, vargs, kwargs = request
+            if (
+                type(object_id) is str
+                and type(name) is str
+                and isinstance(vargs, (tuple, list))
+                and (kwargs is None or isinstance(kwargs, dict))
+            ):
+                return object_id, name, vargs, kwargs
         raise ProtocolError("malformed request")
 
     def _find_object(self, object_id: str, connection: SocketConnection) -> Any:
@@ -189,38 +189,37 @@ class Dispatcher:
     def _find_method(self, target: Any, name: str) -> Callable[..., Any]:
         """The bound method ``name`` if clients may call it ([WIRE-72], [EXP-11]).
 
-        The class's metadata, which is cached, answers the usual case: the name is that of an exposed method. The flag is
-        still looked at on what is going to be called.
+        The class's metadata, which is cached, answers the usual case: the name is that of an exposed method. The flag
+        is still looked at on what is going to be called.
         """
         only_exposed = self.config.REQUIRE_EXPOSE
-        if name in get_exposed_members(target, only_exposed)["methods"]:
+        if name in exposed_methods(type(target), only_exposed):
             method = getattr(target, name)
             if not only_exposed or getattr(method, "_pyroExposed", False):
                 return method  # type: ignore[no-any-return]
         return getAttribute(target, name, only_exposed)  # type: ignore[no-any-return]
 
-    def _access_attribute(self, target: Any, request: Request) -> Any:
+    def _access_attribute(self, target: Any, kind: str, vargs: Any) -> Any:
         """Remote read or write of a property ([WIRE-95])."""
-        access, count = _ATTRIBUTE_ACCESS[request.method]
-        vargs = request.vargs
+        access, count = _ATTRIBUTE_ACCESS[kind]
         if len(vargs) != count or not isinstance(vargs[0], str):
             raise ProtocolError("malformed request")
         return access(target, *vargs, only_exposed=self.config.REQUIRE_EXPOSE)
 
     # ---- batches and oneway calls
 
-    def _run_batch(self, target: Any, request: Request) -> list[Any]:
+    def _run_batch(self, target: Any, vargs: Any) -> list[Any]:
         """Results of the calls of a batch; the last one may be a wrapped exception ([WIRE-91], [BAT-8])."""
         calls = []
-        for entry in request.vargs:
+        for entry in vargs:
             if not (isinstance(entry, (tuple, list)) and len(entry) == 3 and type(entry[0]) is str):
                 raise ProtocolError("malformed request")
             calls.append(entry)
         results: list[Any] = []
         limit, size = self.config.MAX_MESSAGE_SIZE, 0
-        for name, vargs, kwargs in calls:
+        for name, args, kwargs in calls:
             try:
-                result = self._find_method(target, name)(*vargs, **(kwargs or {}))
+                result = self._find_method(target, name)(*args, **(kwargs or {}))
                 if type(result) not in _PLAIN_RESULTS and isinstance(result, Iterator):
                     raise TypeError(f"result of {name!r} is an iterator, which cannot be part of a batch")
                 if limit:
@@ -240,23 +239,26 @@ class Dispatcher:
         self.failures.attach_traceback(error)
         return _ExceptionWrapper(error)
 
-    def _call_oneway(self, method: Callable[..., Any], request: Request) -> None:
+    def _call_oneway(self, method: Callable[..., Any], vargs: Any, kwargs: Any) -> None:
         """Call without an answer, in a thread of the oneway pool or right here ([DMN-63], [DMN-64])."""
-        kwargs = request.kwargs or {}
+        kwargs = kwargs or {}
         if self.config.ONEWAY_THREADED:
             state = current_context._state.copy()
-            self.oneway.submit(lambda: _run_oneway(method, request.vargs, kwargs, state))
+            self.oneway.submit(lambda: _run_oneway(method, vargs, kwargs, state))
         else:
-            _run_oneway(method, request.vargs, kwargs, current_context._state)
+            _run_oneway(method, vargs, kwargs, current_context._state)
 
     # ---- answers
 
-    def _encode_result(self, frame: Frame, result: Any, serializer: SerializerBase) -> tuple[bytes, Buffer]:
+    def _encode_result(
+        self, frame: Frame, result: Any, serializer: SerializerBase, state: CallState
+    ) -> tuple[bytes, Buffer]:
         """The RESULT message of a call that succeeded ([WIRE-73])."""
-        if isinstance(result, blob.SerializedBlob):
+        if type(result) is blob.SerializedBlob:
             raise SerializeError("a SerializedBlob cannot be returned")
         payload: Buffer
-        flags = frame.flags & FLAGS_BATCH
+        _, flags, seq, serializer_id, _, _ = frame
+        flags &= FLAGS_BATCH
         if flags:
             payload = self._encode_batch(result, serializer)
         else:
@@ -266,18 +268,14 @@ class Dispatcher:
             payload, compressed = compression.compress(payload)
             if compressed:
                 flags |= FLAGS_COMPRESSED
-        state = current_context._state
-        extra = self.hook()
+        extra = self.owner.annotations()
         limit = config.MAX_MESSAGE_SIZE
         if not state.response_annotations and not extra and not self.hmac_key and state.own_response is None:
             # the usual case: the correlation id is the only annotation
             chunks = v48.CORRELATION_HEAD + state.correlation  # type: ignore[operator]
-            return (
-                v48.pack(MSG_RESULT, flags, frame.seq, frame.serializer_id, len(payload), chunks, limit),
-                payload,
-            )
+            return v48.pack(MSG_RESULT, flags, seq, serializer_id, len(payload), chunks, limit), payload
         annotations = self.annotations(state, extra)
-        return v48.encode(MSG_RESULT, flags, frame.seq, frame.serializer_id, payload, annotations, self.hmac_key, limit)
+        return v48.encode(MSG_RESULT, flags, seq, serializer_id, payload, annotations, self.hmac_key, limit)
 
     def _encode_batch(self, results: list[Any], serializer: SerializerBase) -> Buffer:
         try:
@@ -295,7 +293,7 @@ class Dispatcher:
         if state.correlation is not None:
             annotations[ANNOTATION_CORRELATION] = state.correlation
         if extra is None:
-            extra = self.hook()
+            extra = self.owner.annotations()
         for key, value in extra.items():
             if key not in RESERVED_ANNOTATIONS:
                 annotations[key] = value
@@ -307,7 +305,7 @@ class Dispatcher:
         if state.correlation is not None:
             annotations[ANNOTATION_CORRELATION] = state.correlation
         try:
-            extra = {key: value for key, value in self.hook().items() if key not in RESERVED_ANNOTATIONS}
+            extra = {key: value for key, value in self.owner.annotations().items() if key not in RESERVED_ANNOTATIONS}
             v48.encode_annotations({**annotations, **extra})
         except Exception:
             log.warning("the daemon's annotations() failed", exc_info=True)
@@ -323,7 +321,7 @@ class Dispatcher:
         annotations: dict[str, Buffer] = {}
         if self.config.ITER_STREAMING:
             annotations[ANNOTATION_STREAM] = self.streams.open(connection, iterator).encode()
-        annotations.update({k: v for k, v in self.hook().items() if k not in RESERVED_ANNOTATIONS})
+        annotations.update({k: v for k, v in self.owner.annotations().items() if k not in RESERVED_ANNOTATIONS})
         parts = v48.encode(
             MSG_RESULT,
             FLAGS_EXCEPTION | FLAGS_ITEMSTREAMRESULT,
@@ -334,23 +332,23 @@ class Dispatcher:
             self.hmac_key,
             self.config.MAX_MESSAGE_SIZE,
         )
-        return Answer(parts, None)
+        return parts, None
 
     def _failure_answer(
         self, frame: Frame, error: BaseException, serializer: SerializerBase | None, method: Any
     ) -> Answer:
         """The answer for anything that went wrong, and whether the connection ends with it ([WIRE-80] to [WIRE-86])."""
         if is_interrupt(error):
-            return Answer(None, error)
+            return None, error
         if getattr(method, "_pyroCallback", False) is True:
             log.warning("error in callback method: %r", error, exc_info=error)
         # what user code raises never ends the connection; a refused serializer does
         fatal = error if serializer is None else None
         if frame.flags & FLAGS_ONEWAY:
             log.debug("oneway request failed: %r", error, exc_info=error)
-            return Answer(None, fatal)
+            return None, fatal
         parts = self.encode_failure(frame, error, serializer or _serializer_or_marshal(frame.serializer_id))
-        return Answer(parts, fatal if parts is not None else error)
+        return parts, fatal if parts is not None else error
 
     def encode_failure(
         self, frame: Frame, error: BaseException, serializer: SerializerBase
@@ -384,6 +382,15 @@ def _serializer_or_marshal(serializer_id: int) -> SerializerBase:
         return get_serializer_by_id(serializer_id)
     except SerializeError:
         return get_serializer_by_id(3)
+
+
+def _decodes(serializer: SerializerBase, data: Buffer) -> bool:
+    """Whether ``data`` is a value of any shape."""
+    try:
+        serializer.loads(data)
+    except (SerializeError, SecurityError):
+        return False
+    return True
 
 
 def _run_oneway(method: Callable[..., Any], vargs: Any, kwargs: Any, state: CallState) -> None:

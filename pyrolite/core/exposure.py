@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import types
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
+from pyrolite.configuration import config
 from pyrolite.core.names import is_private_attribute
 
 __all__ = [
     "behavior",
     "callback",
     "expose",
+    "exposed_methods",
+    "exposed_names",
     "getAttribute",
     "get_exposed_members",
     "get_exposed_property_value",
@@ -23,6 +27,20 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_MISSING: Final = object()
+#: Descriptors that run no code of the program when they are fetched.
+_HARMLESS: Final = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.MemberDescriptorType,
+    types.GetSetDescriptorType,
+    classmethod,
+    staticmethod,
+)
 
 # ---- decorators
 
@@ -59,7 +77,7 @@ def _expose_class_member(name: str, member: Any) -> None:
     if is_private_attribute(name):
         return
     if isinstance(member, (classmethod, staticmethod)):
-        member.__func__._pyroExposed = True  # type: ignore[attr-defined]
+        _flag(member.__func__)
     elif inspect.isfunction(member) or inspect.ismethod(member) or inspect.ismethoddescriptor(member):
         _flag(member)
     elif inspect.isdatadescriptor(member):
@@ -70,8 +88,8 @@ def _expose_class_member(name: str, member: Any) -> None:
 def _flag(function: Any) -> None:
     try:
         function._pyroExposed = True
-    except AttributeError:
-        # C level descriptors take no attributes; they stay unexposed
+    except (AttributeError, TypeError):
+        # builtin functions, types and descriptors take no attributes; they stay unexposed
         return
 
 
@@ -130,7 +148,28 @@ def behavior(
 
 # ---- metadata
 
-_members_cache: weakref.WeakKeyDictionary[type, dict[tuple[bool, bool], dict[str, Any]]] = weakref.WeakKeyDictionary()
+
+class _Members:
+    """What is known of one class; the weak reference takes the entry out of the cache when the class goes."""
+
+    __slots__ = ("reference", "results")
+
+    def __init__(self, cls: type) -> None:
+        key = id(cls)
+        self.reference = weakref.ref(cls, lambda _: _members_cache.pop(key, None))
+        self.results: dict[tuple[bool, bool], dict[str, Any]] = {}
+
+
+# By the id of the class: looked at in every request, and a WeakKeyDictionary takes five times as long. An id is not
+# used again before the callback of the weak reference has removed the entry.
+_members_cache: dict[int, _Members] = {}
+
+
+def _members_of(cls: type) -> dict[tuple[bool, bool], dict[str, Any]]:
+    entry = _members_cache.get(id(cls))
+    if entry is None:
+        entry = _members_cache.setdefault(id(cls), _Members(cls))
+    return entry.results
 
 
 def get_exposed_members(
@@ -143,10 +182,8 @@ def get_exposed_members(
 
     Thread safety: may be called from any thread.
     """
-    cls = obj if inspect.isclass(obj) else type(obj)
-    cache = _members_cache.get(cls)
-    if cache is None:
-        cache = _members_cache.setdefault(cls, {})
+    cls = obj if isinstance(obj, type) else type(obj)
+    cache = _members_of(cls)
     key = (only_exposed, as_lists)
     if use_cache and key in cache:
         return cache[key]
@@ -162,7 +199,7 @@ def _find_members(cls: type, only_exposed: bool) -> dict[str, Any]:
     for name in dir(cls):
         if is_private_attribute(name):
             continue
-        member = getattr(cls, name, None)
+        member = _class_member(cls, name)
         if inspect.isfunction(member) or inspect.ismethod(member) or inspect.ismethoddescriptor(member):
             if not only_exposed or getattr(member, "_pyroExposed", False):
                 methods.add(name)
@@ -175,10 +212,28 @@ def _find_members(cls: type, only_exposed: bool) -> dict[str, Any]:
     return {"methods": methods, "oneway": oneways, "attrs": attrs}
 
 
+def _class_member(cls: type, name: str) -> Any:
+    """What ``cls.name`` is, None for descriptors that say that it is nothing, in whatever way."""
+    try:
+        return getattr(cls, name, None)
+    except Exception:  # code of the program, run for the sake of a list of names
+        return None
+
+
+def exposed_methods(cls: type, only_exposed: bool) -> Any:
+    """Set of the names that clients may call on instances of ``cls``; the quick way to them, for every request."""
+    entry = _members_cache.get(id(cls))
+    if entry is not None:
+        members = entry.results.get((only_exposed, False))
+        if members is not None:
+            return members["methods"]
+    return get_exposed_members(cls, only_exposed)["methods"]
+
+
 def reset_exposed_members(obj: Any, only_exposed: bool = True, as_lists: bool = False) -> None:
     """Forget one cached result of `get_exposed_members` ([EXP-10])."""
-    cls = obj if inspect.isclass(obj) else type(obj)
-    _members_cache.get(cls, {}).pop((only_exposed, as_lists), None)
+    cls = obj if isinstance(obj, type) else type(obj)
+    _members_of(cls).pop((only_exposed, as_lists), None)
 
 
 # ---- access
@@ -195,11 +250,8 @@ def getAttribute(obj: Any, attr: str, only_exposed: bool | None = None) -> Any:
     if is_private_attribute(attr):
         raise AttributeError(f"attempt to access private attribute '{attr}'")
     if only_exposed is None:
-        from pyrolite.configuration import config  # noqa: PLC0415 - only the public function needs the global one
-
         only_exposed = config.REQUIRE_EXPOSE
-    # a property is recognised on the class and refused without running its getter
-    if only_exposed and isinstance(inspect.getattr_static(type(obj), attr, None), property):
+    if only_exposed and _runs_unexposed_code(inspect.getattr_static(type(obj), attr, None)):
         raise AttributeError(f"attempt to access unexposed attribute '{attr}'")
     member = getattr(obj, attr)
     if only_exposed and not getattr(member, "_pyroExposed", False):
@@ -207,15 +259,24 @@ def getAttribute(obj: Any, attr: str, only_exposed: bool | None = None) -> Any:
     return member
 
 
-def _exposed_property(obj: Any, name: str, accessor_kinds: tuple[str, ...], only_exposed: bool) -> Any:
+def _runs_unexposed_code(descriptor: Any) -> bool:
+    """Whether fetching this would run code that nobody exposed: a property's getter, for instance."""
+    if not hasattr(type(descriptor), "__get__") or isinstance(descriptor, _HARMLESS):
+        return False
+    return inspect.isdatadescriptor(descriptor) or not getattr(descriptor, "_pyroExposed", False)
+
+
+def _exposed_property(obj: Any, name: str, accessor_kind: str, only_exposed: bool) -> Any:
     if is_private_attribute(name):
         raise AttributeError(f"attempt to access private attribute '{name}'")
     cls = type(obj)
-    descriptor = getattr(cls, name)  # unknown names give Python's own error
+    descriptor = inspect.getattr_static(cls, name, _MISSING)
+    if descriptor is _MISSING:
+        descriptor = getattr(cls, name)  # Python's own error
     if inspect.isdatadescriptor(descriptor):
         accessors = _accessors(descriptor)
         if accessors and (not only_exposed or getattr(accessors[0], "_pyroExposed", False)):
-            accessor = getattr(descriptor, accessor_kinds[0], None)
+            accessor = getattr(descriptor, accessor_kind, None)
             if accessor is not None:
                 return accessor
     raise AttributeError(f"attempt to access unexposed or unknown remote attribute '{name}'")
@@ -227,7 +288,7 @@ def get_exposed_property_value(obj: Any, propname: str, only_exposed: bool = Tru
     Raises:
         AttributeError: private, unknown or unexposed.
     """
-    return _exposed_property(obj, propname, ("fget",), only_exposed)(obj)
+    return _exposed_property(obj, propname, "fget", only_exposed)(obj)
 
 
 def set_exposed_property_value(obj: Any, propname: str, value: Any, only_exposed: bool = True) -> Any:
@@ -236,7 +297,7 @@ def set_exposed_property_value(obj: Any, propname: str, value: Any, only_exposed
     Raises:
         AttributeError: private, unknown, unexposed, or without setter.
     """
-    return _exposed_property(obj, propname, ("fset",), only_exposed)(obj, value)
+    return _exposed_property(obj, propname, "fset", only_exposed)(obj, value)
 
 
 def exposed_names(metadata: Mapping[str, Any]) -> bool:

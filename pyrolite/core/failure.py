@@ -1,4 +1,4 @@
-"""How a failed request is told to the caller: the exception, its traceback, and what stands in when neither can travel."""
+"""How a failed request is told to the caller: the exception, its traceback, what stands in when these cannot travel."""
 
 from __future__ import annotations
 

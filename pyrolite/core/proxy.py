@@ -11,57 +11,39 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from pyrolite import compression, constants
+from pyrolite import constants
 from pyrolite.configuration import config as global_config
-from pyrolite.core import blob
+from pyrolite.core import clientcall
 from pyrolite.core.batch import _BatchProxyAdapter
+from pyrolite.core.blob import SerializedBlob
 from pyrolite.core.clientconnection import Offer, open_connection
-from pyrolite.core.context import CallState, current_context, set_aside
-from pyrolite.core.message import Message
+from pyrolite.core.context import current_context, set_aside
 from pyrolite.core.names import is_private_attribute
 from pyrolite.core.remotemethod import _AsyncRemoteMethod, _RemoteMethod
 from pyrolite.core.resolver import resolve_for_connection
-from pyrolite.core.streamiterator import _StreamResultIterator, close_stream
+from pyrolite.core.streamiterator import close_stream
 from pyrolite.core.uri import URI
-from pyrolite.core.wirelog import log_frame, log_sent
 from pyrolite.errors import (
     CommunicationError,
     ConnectionClosedError,
-    MessageTooLargeError,
     ProtocolError,
     PyroError,
-    RemoteError,
-    SecurityError,
     SerializeError,
 )
 from pyrolite.net import forks
 from pyrolite.net.connection import SocketConnection
-from pyrolite.serializers import get_serializer, get_serializer_by_id, register_library_class
-from pyrolite.tracebacks import add_remote_note
-from pyrolite.wire import v48
+from pyrolite.serializers import get_serializer, register_library_class
 from pyrolite.wire.message import (
-    ANNOTATION_BLOB_INFO,
-    ANNOTATION_CORRELATION,
-    ANNOTATION_STREAM,
     FLAGS_BATCH,
-    FLAGS_COMPRESSED,
-    FLAGS_EXCEPTION,
-    FLAGS_ITEMSTREAMRESULT,
-    FLAGS_KEEPSERIALIZED,
     FLAGS_ONEWAY,
     MSG_CONNECTOK,
-    MSG_INVOKE,
     MSG_RESULT,
-    RESERVED_ANNOTATIONS,
-    Buffer,
-    Frame,
 )
 
 if TYPE_CHECKING:
     import socket
 
     from pyrolite.configuration import Configuration
-    from pyrolite.serializers import SerializerBase
 
 __all__ = ["Proxy"]
 
@@ -92,8 +74,8 @@ class Proxy:
         connected_socket: a socket that is connected to the daemon already; it stays the user's ([PRX-40]).
         config: the configuration to use instead of the global one ([BYD-33]).
 
-    It connects when it is used for the first time. ``_pyroTimeout`` (seconds), ``_pyroMaxRetries``, ``_pyroSerializer``,
-    ``_pyroHandshake`` and ``_pyroHmacKey`` may be set before.
+    It connects when it is used for the first time. ``_pyroTimeout`` (seconds), ``_pyroMaxRetries``,
+    ``_pyroSerializer``, ``_pyroHandshake`` and ``_pyroHmacKey`` may be set before.
 
     Raises:
         TypeError, PyroError: ``uri`` is no URI.
@@ -250,7 +232,7 @@ class Proxy:
             bool(config.METADATA),
             get_serializer(self._pyroSerializer or config.SERIALIZER),
             self._pyroSeq,
-            self._pyroOutgoing(current_context._state),
+            clientcall.outgoing_annotations(self, current_context._state),
             self._pyroHmacKey,
         )
         welcome = open_connection(uri, offer, self._pyroTimeout or None, config)
@@ -386,182 +368,34 @@ class Proxy:
 
         ``flags`` are ``FLAGS_`` bits, ``objectId`` addresses another object of the same daemon.
 
-        Raises: CommunicationError and its kinds, what the remote method raises, and what serializing the arguments raises.
+        Raises: CommunicationError, what the remote method raises, and what serializing the arguments raises.
         """
         if self._pyroForkGeneration != forks.generation:
             self._pyroCheckFork()
         with self._pyroLock:
+            connection = self._pyroConnection or self._pyroConnected()
             if self._pyroAbandoned:
                 self._pyroCloseAbandoned()
-            connection = self._pyroConnection
-            if connection is None:
-                self._pyroConnect()
-                connection = self._pyroConnection
-            if connection.eof and connection.keep_open:  # type: ignore[union-attr]
-                raise ConnectionClosedError("the connected socket is out of step after an earlier failure")
-            config = self._pyroConfig
-            state = current_context._state
-            # not through __setattr__, which costs more than all of this line
-            seq = self.__dict__["_pyroSeq"] = (self._pyroSeq + 1) & 0xFFFF
-            serializer = get_serializer(self._pyroSerializer or config.SERIALIZER)
-            if methodname in self._pyroOneway:
+            # the instance's dict, since assignments would go through __setattr__, which takes a while
+            own = self.__dict__
+            own["_pyroSeq"] = (own["_pyroSeq"] + 1) & 0xFFFF
+            serializer = get_serializer(own["_pyroSerializer"] or own["_pyroConfig"].SERIALIZER)
+            if methodname in own["_pyroOneway"]:
                 flags |= FLAGS_ONEWAY
-            object_id = objectId or connection.objectId  # type: ignore[union-attr]
-            if vargs and type(vargs[0]) is blob.SerializedBlob:
-                return self._pyroInvokeBlob(connection, object_id, methodname, vargs, kwargs, flags, seq, serializer)  # type: ignore[arg-type]
-            payload: Buffer = serializer.dumpsCall(object_id, methodname, vargs, kwargs)
-            if config.COMPRESSION:
-                payload, compressed = compression.compress(payload)
-                if compressed:
-                    flags |= FLAGS_COMPRESSED
-            return self._pyroExchange(connection, state, flags, seq, serializer.serializer_id, payload, None)  # type: ignore[arg-type]
+            object_id: Any = objectId or connection.objectId
+            if vargs and type(vargs[0]) is SerializedBlob:
+                return clientcall.call_with_blob(
+                    self, connection, serializer, flags, object_id, methodname, vargs, kwargs
+                )
+            payload = serializer.dumpsCall(object_id, methodname, vargs, kwargs)
+            return clientcall.exchange(self, connection, serializer, flags, payload)
 
-    def _pyroExchange(
-        self,
-        connection: SocketConnection,
-        state: CallState,
-        flags: int,
-        seq: int,
-        serializer_id: int,
-        payload: Buffer,
-        blob_info: bytes | None,
-    ) -> Any:
-        """Send a request and wait for its result."""
-        config = self._pyroConfig
-        limit = config.MAX_MESSAGE_SIZE
-        hmac_key = self.__dict__["_pyroHmacKeyValue"]
-        annotations = self._pyroOutgoing(state)
-        if state.annotations:
-            state.forget_sent()
-        if annotations or hmac_key or blob_info is not None:
-            if blob_info is not None:
-                annotations[ANNOTATION_BLOB_INFO] = blob_info
-            head, _ = v48.encode(MSG_INVOKE, flags, seq, serializer_id, payload, annotations, hmac_key, limit)
-        else:
-            head = v48.pack(MSG_INVOKE, flags, seq, serializer_id, len(payload), b"", limit)
-        if config.LOGWIRE:
-            log_sent("proxy wiredata sending", (head, payload))
-        state.receive_response({})
-        try:
-            connection.send_parts(head, payload)
-            if flags & FLAGS_ONEWAY:
-                return None
-            del payload, head  # while waiting for the answer, the request needs no memory
-            frame = connection.receive_frame(_RESULT_ONLY, hmac_key, limit)
-        except SecurityError as error:
-            self._pyroFailed(connection)
-            raise error from None
-        except BaseException:
-            self._pyroFailed(connection)
-            raise
-        return self._pyroResult(connection, state, frame, seq, serializer_id)
-
-    def _pyroOutgoing(self, state: CallState) -> dict[str, Any]:
-        """The annotations of a request ([WIRE-24])."""
-        annotations: dict[str, Any] = {}
-        if state.annotations:
-            annotations = _without_reserved(state.take_annotations())
-        if state.correlation is not None:
-            annotations[ANNOTATION_CORRELATION] = state.correlation
-        extra = self._pyroAnnotations()
-        if extra:
-            annotations.update(_without_reserved(extra))
-        return annotations
-
-    def _pyroResult(
-        self, connection: SocketConnection, state: CallState, frame: Frame, seq: int, serializer_id: int
-    ) -> Any:
-        """What a received result means for the caller ([PRX-26])."""
-        _, flags, reply_seq, reply_serializer_id, annotations, data = frame
-        if reply_seq != seq:
-            self._pyroFailed(connection)
-            raise ProtocolError(f"invoke: reply sequence out of sync, got {reply_seq} expected {seq}")
-        if reply_serializer_id != serializer_id:
-            self._pyroFailed(connection)
-            raise SerializeError(f"invalid serializer in response: {reply_serializer_id}")
-        config = self._pyroConfig
-        if config.LOGWIRE:
-            log_frame("proxy wiredata received", frame)
-        if annotations:
-            state.receive_response(annotations)
-            self._pyroResponseAnnotations(annotations, MSG_RESULT)
-        if self._pyroRawWireResponse:
-            return Message.from_frame(frame).decompress_if_needed()
-        if flags & FLAGS_ITEMSTREAMRESULT:
-            return self._pyroStream(annotations)
-        try:
-            if flags & FLAGS_COMPRESSED:
-                data = compression.decompress(data, config.MAX_MESSAGE_SIZE)
-            result = get_serializer_by_id(serializer_id).loads(data)
-        except MessageTooLargeError:
-            raise
-        except SerializeError as error:
-            if error.__cause__ is not None and not isinstance(error, RemoteError):
-                self._pyroFailed(connection)  # not a class unknown here, but garbage ([HRD-3])
-            raise
-        if flags & FLAGS_EXCEPTION:
-            self._pyroRaise(connection, result, annotations)
-        return result
-
-    def _pyroStream(self, annotations: Mapping[str, bytes]) -> _StreamResultIterator:
-        stream_id = annotations.get(ANNOTATION_STREAM)
-        if stream_id is None:
-            raise ProtocolError(
-                "result of call is an iterator, but the server is not configured to allow streaming"
-            )
-        try:
-            return _StreamResultIterator(bytes(stream_id).decode("ascii"), self)
-        except UnicodeDecodeError as error:
-            raise ProtocolError("malformed stream id") from error
-
-    def _pyroRaise(self, connection: SocketConnection, error: Any, annotations: Mapping[str, bytes]) -> None:
-        """Raise what the server has reported."""
-        if not isinstance(error, BaseException):
-            self._pyroFailed(connection)
-            raise ProtocolError("the server reported something as an exception that is none")
-        if isinstance(error, (SerializeError, SecurityError)) and _server_hangs_up(error, annotations):
-            self._pyroFailed(connection)
-        if not isinstance(error, Exception):
-            traceback = getattr(error, "_pyroTraceback", None)
-            error = PyroError(f"remote {type(error).__name__}: {error}")
-            error._pyroTraceback = traceback
-        if self._pyroConfig.REMOTE_TRACEBACK_NOTE:
-            add_remote_note(error)
-        try:
-            raise error  # raised by the remote object: the traceback of the server is in error._pyroTraceback
-        finally:
-            del error  # break the cycle of exception, traceback and this frame ([HRD-44])
-
-    def _pyroInvokeBlob(
-        self,
-        connection: SocketConnection,
-        object_id: str,
-        methodname: str,
-        vargs: Any,
-        kwargs: Any,
-        flags: int,
-        seq: int,
-        serializer: SerializerBase,
-    ) -> Any:
-        """A call whose argument is a blob: its payload is passed on as it is ([BLOB-10] to [BLOB-17])."""
-        argument = blob.blob_argument(vargs, kwargs)
-        if argument is None or flags & FLAGS_BATCH:
-            raise SerializeError(blob.ONLY_ARGUMENT)
-        info = blob.encode_info(blob.BlobTarget(argument.info, object_id, methodname))
-        flags |= FLAGS_KEEPSERIALIZED
-        message = argument.message
-        payload: Buffer
-        if message is not None:
-            payload, serializer_id = message.data, message.serializer_id
-            flags |= message.flags & FLAGS_COMPRESSED
-        else:
-            serializer_id = serializer.serializer_id
-            payload = serializer.dumpsCall(object_id, methodname, argument.deserialized(), {})
-            if self._pyroConfig.COMPRESSION:
-                payload, compressed = compression.compress(payload)
-                if compressed:
-                    flags |= FLAGS_COMPRESSED
-        return self._pyroExchange(connection, current_context._state, flags, seq, serializer_id, payload, info)
+    def _pyroConnected(self) -> SocketConnection:
+        """The connection, made if there is none."""
+        self._pyroConnect()
+        connection = self._pyroConnection
+        assert connection is not None
+        return connection
 
     # ---- batches, asynchronous mode, streams
 
@@ -655,7 +489,7 @@ class Proxy:
             self._pyroOneway,
             self._pyroMethods,
             self._pyroAttrs,
-            self._pyroTimeout,
+            self._pyroTimeout or 0.0,
             self._pyroHmacKey if self._pyroConfig.PROXY_SEND_HMAC_KEY else None,
             self._pyroHandshake,
             self._pyroMaxRetries,
@@ -679,38 +513,12 @@ def _connected_uri(object_id: Any) -> URI:
     """The URI of an object at the other end of a connected socket."""
     if not isinstance(object_id, str):
         raise TypeError("expected Pyro URI")
-    uri = URI(f"PYRO:{object_id}@<<connected-socket>>:0")
-    return uri
+    return URI(f"PYRO:{object_id}@<<connected-socket>>:0")
 
 
 def _internal_proxy(uri: URI) -> Proxy:
     """A proxy for the library's own use."""
     return Proxy(uri)
-
-
-_warned_about: set[str] = set()
-
-
-def _without_reserved(annotations: Mapping[str, Any]) -> dict[str, Any]:
-    """The user's annotations; ids that the library needs itself are left out, with a warning once ([WIRE-23])."""
-    if not RESERVED_ANNOTATIONS.isdisjoint(annotations):
-        reserved = RESERVED_ANNOTATIONS.intersection(annotations)
-        if not reserved <= _warned_about:
-            _warned_about.update(reserved)
-            log.warning("annotations with the reserved ids %s are ignored", ", ".join(sorted(reserved)))
-        return {key: value for key, value in annotations.items() if key not in RESERVED_ANNOTATIONS}
-    return dict(annotations)
-
-
-def _server_hangs_up(error: BaseException, annotations: Mapping[str, bytes]) -> bool:
-    """Whether the server closes the connection after reporting ``error``.
-
-    Pyro4 does so, and its exception results never carry a correlation id; pyrolite only does it after refusing a
-    serializer ([WIRE-123], [WIRE-28]).
-    """
-    return ANNOTATION_CORRELATION not in annotations or str(error).startswith(
-        "message used serializer that is not accepted"
-    )
 
 
 # ---- the form for serializers that know no classes ([PRX-15], [SER-40])

@@ -78,7 +78,7 @@ class _AsyncRemoteMethod:
             current_context._state = state
             try:
                 value = self._perform(args, kwargs)
-            except BaseException as error:  # noqa: BLE001 - it is the outcome, whatever it is ([ASY-11])
+            except BaseException as error:
                 result.set_value(_ExceptionWrapper(error))
             else:
                 result.set_value(value)

@@ -1,4 +1,4 @@
-"""From names to addresses: finds name servers, and asks them (chapter 32, RES). A name server is talked to as any object.
+"""From names to addresses: finds name servers and asks them, as any other object (chapter 32, RES).
 
 `locateNS` and `resolve`, the public functions, are made of this in `pyrolite.core.locating`.
 """

@@ -70,7 +70,7 @@ def _answer(daemon: Daemon, connection: Any, frame: Frame, denied_reason: str | 
     """Answer the CONNECT message; True when the client is accepted."""
     if daemon._pyroConfig.LOGWIRE:
         log_frame("daemon handshake received", frame)
-    state = current_context._state = CallState(connection, frame)
+    state = current_context._state = CallState.of_request(connection, frame)
     serializer_id = _MARSHAL
     try:
         if denied_reason is not None:
@@ -143,7 +143,7 @@ def _refuse(
     serializer = get_serializer_by_id(serializer_id)
     try:
         payload = serializer.dumps(str(error))
-    except Exception:  # noqa: BLE001 - the text of user code's exception may fail in any way
+    except Exception:
         payload = serializer.dumps(safe_text(error))
     annotations = daemon._pyroDispatcher.safe_annotations(current_context._state)
     return v48.encode(MSG_CONNECTFAIL, 0, seq, serializer_id, payload, annotations, daemon._pyroHmacKey)

@@ -1,0 +1,271 @@
+"""One call of a client: the request goes out, the answer comes in, and what it means ([WIRE-122], [WIRE-123]).
+
+The functions work for a proxy whose lock the caller holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from pyrolite import compression
+from pyrolite.core import blob
+from pyrolite.core.context import CallState, current_context
+from pyrolite.core.message import Message
+from pyrolite.core.streamiterator import _StreamResultIterator
+from pyrolite.core.wirelog import log_frame, log_sent
+from pyrolite.errors import (
+    ConnectionClosedError,
+    MessageTooLargeError,
+    ProtocolError,
+    PyroError,
+    RemoteError,
+    SecurityError,
+    SerializeError,
+)
+from pyrolite.serializers import get_serializer_by_id
+from pyrolite.tracebacks import add_remote_note
+from pyrolite.wire import v48
+from pyrolite.wire.message import (
+    ANNOTATION_BLOB_INFO,
+    ANNOTATION_CORRELATION,
+    ANNOTATION_STREAM,
+    FLAGS_BATCH,
+    FLAGS_COMPRESSED,
+    FLAGS_EXCEPTION,
+    FLAGS_ITEMSTREAMRESULT,
+    FLAGS_KEEPSERIALIZED,
+    FLAGS_ONEWAY,
+    MSG_INVOKE,
+    MSG_RESULT,
+    RESERVED_ANNOTATIONS,
+    Buffer,
+    Frame,
+)
+
+if TYPE_CHECKING:
+    from pyrolite.core.proxy import Proxy
+    from pyrolite.net.connection import SocketConnection
+    from pyrolite.serializers import SerializerBase
+
+__all__ = ["call_with_blob", "exchange", "outgoing_annotations"]
+
+log = logging.getLogger("pyrolite.core")
+
+_RESULT_ONLY: Final = frozenset((MSG_RESULT,))
+
+
+def exchange(
+    proxy: Proxy,
+    connection: SocketConnection,
+    serializer: SerializerBase,
+    flags: int,
+    payload: Buffer,
+    blob_info: bytes | None = None,
+) -> Any:
+    """Send a request with the proxy's current sequence number, and return the result of the call.
+
+    ``payload`` is the serialized call, ``blob_info`` the annotation of a blob.
+    """
+    if connection.eof and connection.keep_open:
+        raise ConnectionClosedError("the connected socket is out of step after an earlier failure")
+    own = proxy.__dict__
+    config = own["_pyroConfig"]
+    if config.COMPRESSION and blob_info is None:
+        payload, compressed = compression.compress(payload)
+        if compressed:
+            flags |= FLAGS_COMPRESSED
+    state = current_context._state
+    head = _head(proxy, state, serializer.serializer_id, flags, payload, blob_info)
+    if config.LOGWIRE:
+        log_sent("proxy wiredata sending", (head, payload))
+    if state.in_request:
+        state.receive_response({})
+    else:
+        state.response_annotations = {}
+    try:
+        connection.send_parts(head, payload)
+        if flags & FLAGS_ONEWAY:
+            return None
+        del payload, head  # while waiting for the answer, the request needs no memory
+        frame = connection.receive_frame(_RESULT_ONLY, own["_pyroHmacKeyValue"], config.MAX_MESSAGE_SIZE)
+    except BaseException:
+        # whatever comes later on this connection must not be taken for the answer to another call
+        proxy._pyroFailed(connection)
+        raise
+    if config.LOGWIRE:
+        log_frame("proxy wiredata received", frame)
+    return _result(proxy, connection, state, frame, serializer)
+
+
+def _head(
+    proxy: Proxy, state: CallState, serializer_id: int, flags: int, payload: Buffer, blob_info: bytes | None
+) -> bytes:
+    """Header and annotations of a request."""
+    own = proxy.__dict__
+    hmac_key = own["_pyroHmacKeyValue"]
+    limit = own["_pyroConfig"].MAX_MESSAGE_SIZE
+    annotations = outgoing_annotations(proxy, state)
+    if blob_info is not None:
+        annotations[ANNOTATION_BLOB_INFO] = blob_info
+    if not annotations and not hmac_key:
+        return v48.pack(MSG_INVOKE, flags, own["_pyroSeq"], serializer_id, len(payload), b"", limit)
+    head, _ = v48.encode(MSG_INVOKE, flags, own["_pyroSeq"], serializer_id, payload, annotations, hmac_key, limit)
+    if state.annotations:
+        state.forget_sent()
+    return head
+
+
+def _result(
+    proxy: Proxy, connection: SocketConnection, state: CallState, frame: Frame, serializer: SerializerBase
+) -> Any:
+    """What the answer means for the caller ([PRX-26])."""
+    _, flags, seq, serializer_id, annotations, data = frame
+    own = proxy.__dict__
+    if seq != own["_pyroSeq"]:
+        proxy._pyroFailed(connection)
+        raise ProtocolError(f"invoke: reply sequence out of sync, got {seq} expected {proxy._pyroSeq}")
+    if serializer_id != serializer.serializer_id:
+        proxy._pyroFailed(connection)
+        raise SerializeError(f"invalid serializer in response: {serializer_id}")
+    if annotations:
+        if state.in_request:
+            state.receive_response(annotations)
+        else:
+            state.response_annotations = annotations
+        proxy._pyroResponseAnnotations(annotations, MSG_RESULT)
+    if flags or own["_pyroRawWireResponse"]:
+        return _special_result(proxy, connection, frame, serializer)
+    try:
+        return serializer.loads(data)
+    except SerializeError as error:
+        _drop_after_garbage(proxy, connection, error)
+        raise
+
+
+def outgoing_annotations(proxy: Proxy, state: CallState) -> dict[str, Any]:
+    """The annotations of a request: the context's, the correlation id, then the proxy's ([WIRE-24])."""
+    annotations = _without_reserved(state.take_annotations()) if state.annotations else {}
+    if state.correlation is not None:
+        annotations[ANNOTATION_CORRELATION] = state.correlation
+    extra = proxy._pyroAnnotations()
+    if extra:
+        annotations.update(_without_reserved(extra))
+    return annotations
+
+
+_warned_about: set[str] = set()
+
+
+def _without_reserved(annotations: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's annotations; ids that the library needs itself are left out, with a warning once ([WIRE-23])."""
+    if not RESERVED_ANNOTATIONS.isdisjoint(annotations):
+        reserved = RESERVED_ANNOTATIONS.intersection(annotations)
+        if not reserved <= _warned_about:
+            _warned_about.update(reserved)
+            log.warning("annotations with the reserved ids %s are ignored", ", ".join(sorted(reserved)))
+        return {key: value for key, value in annotations.items() if key not in RESERVED_ANNOTATIONS}
+    return dict(annotations)
+
+
+def call_with_blob(
+    proxy: Proxy,
+    connection: SocketConnection,
+    serializer: SerializerBase,
+    flags: int,
+    object_id: str,
+    method: str,
+    vargs: Any,
+    kwargs: Any,
+) -> Any:
+    """A call whose argument is a blob: its payload is passed on as it is ([BLOB-10] to [BLOB-17])."""
+    argument = blob.blob_argument(vargs, kwargs)
+    if argument is None or flags & FLAGS_BATCH:
+        raise SerializeError(blob.ONLY_ARGUMENT)
+    info = blob.encode_info(blob.BlobTarget(argument.info, object_id, method))
+    flags |= FLAGS_KEEPSERIALIZED
+    payload: Buffer
+    message = argument.message
+    if message is not None:
+        # the receiver decodes with what the header says, so it has to be the serializer of the original message
+        serializer, payload = get_serializer_by_id(message.serializer_id), message.data
+        flags |= message.flags & FLAGS_COMPRESSED
+    else:
+        payload = serializer.dumpsCall(object_id, method, argument.deserialized(), {})
+        if proxy._pyroConfig.COMPRESSION:
+            payload, compressed = compression.compress(payload)
+            if compressed:
+                flags |= FLAGS_COMPRESSED
+    return exchange(proxy, connection, serializer, flags, payload, info)
+
+
+def _special_result(
+    proxy: Proxy, connection: SocketConnection, frame: Frame, serializer: SerializerBase
+) -> Any:
+    """The result of an answer that is more than a plain value."""
+    if proxy._pyroRawWireResponse:
+        return Message.from_frame(frame).decompress_if_needed()
+    flags, data = frame.flags, frame.data
+    if flags & FLAGS_ITEMSTREAMRESULT:
+        return _StreamResultIterator(_stream_id(frame.annotations), proxy)
+    try:
+        if flags & FLAGS_COMPRESSED:
+            data = compression.decompress(data, proxy._pyroConfig.MAX_MESSAGE_SIZE)
+        result = serializer.loads(data)
+    except MessageTooLargeError:
+        raise
+    except SerializeError as error:
+        _drop_after_garbage(proxy, connection, error)
+        raise
+    if flags & FLAGS_EXCEPTION:
+        _raise_remote(proxy, connection, result, frame.annotations)
+    return result
+
+
+def _drop_after_garbage(proxy: Proxy, connection: SocketConnection, error: SerializeError) -> None:
+    """End the connection when the answer was garbage, and not just of a class that is unknown here ([HRD-3])."""
+    if error.__cause__ is not None and not isinstance(error, RemoteError):
+        proxy._pyroFailed(connection)
+
+
+def _stream_id(annotations: Mapping[str, bytes]) -> str:
+    stream_id = annotations.get(ANNOTATION_STREAM)
+    if stream_id is None:
+        raise ProtocolError("result of call is an iterator, but the server is not configured to allow streaming")
+    try:
+        return bytes(stream_id).decode("ascii")
+    except UnicodeDecodeError as error:
+        raise ProtocolError("malformed stream id") from error
+
+
+def _raise_remote(
+    proxy: Proxy, connection: SocketConnection, error: Any, annotations: Mapping[str, bytes]
+) -> NoReturn:
+    """Raise what the server has reported."""
+    if not isinstance(error, BaseException):
+        proxy._pyroFailed(connection)
+        raise ProtocolError("the server reported something as an exception that is none")
+    if isinstance(error, (SerializeError, SecurityError)) and _server_hangs_up(error, annotations):
+        proxy._pyroFailed(connection)
+    if not isinstance(error, Exception):  # nobody may end this program from afar ([SER-56])
+        told = PyroError(f"remote {type(error).__name__}: {error}")
+        told._pyroTraceback = getattr(error, "_pyroTraceback", None)  # type: ignore[attr-defined]
+        error = told
+    if proxy._pyroConfig.REMOTE_TRACEBACK_NOTE:
+        add_remote_note(error)
+    try:
+        raise error  # raised by the remote object: the traceback of the server is in its _pyroTraceback
+    finally:
+        del error  # break the cycle of exception, traceback and this frame ([HRD-44])
+
+
+def _server_hangs_up(error: BaseException, annotations: Mapping[str, bytes]) -> bool:
+    """Whether the server closes the connection after reporting ``error``.
+
+    Pyro4 does so, and its exception results never carry a correlation id; pyrolite only does it after refusing a
+    serializer ([WIRE-123], [WIRE-28]).
+    """
+    return ANNOTATION_CORRELATION not in annotations or str(error).startswith(
+        "message used serializer that is not accepted"
+    )
