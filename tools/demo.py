@@ -97,9 +97,9 @@ class Process:
 
 
 def _clean_environment() -> dict[str, str]:
-    """The environment without the user's Pyro settings, which could lead to other name servers or ports."""
+    """The environment with this checkout, and without the user's Pyro settings, which could lead to other ports."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
-    return {**environment, "PYTHONUNBUFFERED": "1"}
+    return {**environment, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
 
 
 def run_demo(timeout: float) -> None:
@@ -119,7 +119,7 @@ def run_demo(timeout: float) -> None:
             stack.callback(process.close)
             return process
 
-        nameserver = start("name server", "-m", "pyrolite.naming", "--host", "127.0.0.1", "--port", "0", "--nobc")
+        nameserver = start("name server", "-m", "pyrolite.naming", "--host", "127.0.0.1", "--port", "0")
         _, _, address = nameserver.line("URI = ").partition("@")
         host, _, port = address.rpartition(":")
         where = {"PYRO_NS_HOST": host, "PYRO_NS_PORT": port}
