@@ -4,7 +4,7 @@
 * `base`: the interface of all, the hooks of users, the shape of errors.
 * `classes`, `exceptions`: instances as dicts and back; `values`: everything else in simpler values.
 * `serpent`, `json`, `marshal`, `msgpack`; `pickle`, `cloudpickle`, `dill`: the formats.
-* `serpent_reader`, `serpent_writer`, `marshal_guard`: what the interpreter and the serpent package do slower or unsafely.
+* `serpent_reader`, `serpent_writer`, `marshal_guard`: what others do slower or unsafely.
 
 Knows nothing of messages, sockets and remote objects; `register_library_class` is how those bring their classes.
 """
@@ -16,7 +16,7 @@ from pyrolite.serializers.base import SerializerBase
 from pyrolite.serializers.classes import register_library_class
 from pyrolite.serializers.cloudpickle import CloudpickleSerializer
 from pyrolite.serializers.dill import DillSerializer
-from pyrolite.serializers.exceptions import LocalNote, all_exceptions
+from pyrolite.serializers.exceptions import all_exceptions
 from pyrolite.serializers.json import JsonSerializer
 from pyrolite.serializers.marshal import MarshalSerializer
 from pyrolite.serializers.msgpack import MsgpackSerializer
@@ -28,7 +28,6 @@ __all__ = [
     "CloudpickleSerializer",
     "DillSerializer",
     "JsonSerializer",
-    "LocalNote",
     "MarshalSerializer",
     "MsgpackSerializer",
     "PickleSerializer",

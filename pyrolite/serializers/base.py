@@ -14,7 +14,7 @@ from pyrolite.serializers import classes, exceptions, explain
 from pyrolite.serializers.classes import ConverterError, Recreator
 from pyrolite.serializers.values import NO_VALUE, is_numpy_array, numpy_value, simple_forms
 
-__all__ = ["Buffer", "SerializerBase", "concerned", "decoding_error", "encoding_error", "may_hold_classes"]
+__all__ = ["Buffer", "SerializerBase", "concerned", "contains", "decoding_error", "encoding_error", "may_hold_classes"]
 
 Buffer = bytes | bytearray | memoryview
 Replacement = Callable[[Any], Any]
@@ -26,6 +26,14 @@ _registration_lock: Final = threading.Lock()  # makes registrations of replaceme
 _CONTAINERS: Final = frozenset({list, tuple, dict})
 
 
+def contains(data: Buffer, word: bytes) -> bool:
+    """Whether ``word`` may occur in ``data``; what a view shows is not copied, but searched with all around it."""
+    if type(data) is memoryview:
+        owner: Any = data.obj
+        data = owner if type(owner) in {bytes, bytearray} else bytes(data)
+    return word in data
+
+
 def may_hold_classes(data: Buffer, *values: Any) -> bool:
     """Whether there can be class dicts in ``values``, which were decoded from ``data``.
 
@@ -35,7 +43,7 @@ def may_hold_classes(data: Buffer, *values: Any) -> bool:
         if type(value) in _CONTAINERS:
             for item in value:
                 if type(item) in _CONTAINERS or type(value) is dict:
-                    return b"__class__" in (bytes(data) if type(data) is memoryview else data)
+                    return contains(data, b"__class__")
     return False
 
 
@@ -43,7 +51,10 @@ def decoding_error(error: Exception) -> Exception:
     """What to raise for an error that occurred while decoding ([SER-5]); SerializeError and SecurityError stay."""
     if isinstance(error, (SerializeError, SecurityError)):
         return error
-    wrapped = SerializeError(f"{type(error).__name__}: {error}")
+    text = str(error)
+    if not text or not isinstance(error, ValueError):  # a KeyError's text is a mere key
+        text = f"{type(error).__name__}: {text}"
+    wrapped = SerializeError(text)
     wrapped.__cause__ = error
     return wrapped
 

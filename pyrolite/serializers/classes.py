@@ -126,7 +126,7 @@ library_classes: Final[ClassTable[LibraryClass]] = ClassTable()
 _library_names: dict[str, LibraryClass] = {}
 #: Users' converters of dicts by class name. Replaced as a whole, never changed.
 _dict_converters: dict[str, Callable[[str, dict[str, Any]], Any]] = {}
-#: Names of classes in pickled data, as ``Pyro4.core:URI`` ([SER-45]); and the classes by those names.
+#: The names of classes in pickled data, which are the wire names ([SER-45]).
 _pickled_names: dict[type, str] = {}
 _names_lock = threading.Lock()  # makes changes of the dicts above one after the other
 
@@ -167,7 +167,7 @@ def register_library_class(
     own_name = "pyrolite." + wire_name.partition(".")[2]
     with _names_lock:
         _library_names = {**_library_names, wire_name: entry, own_name: entry}
-        _pickled_names = {**_pickled_names, cls: ":".join(wire_name.rsplit(".", 1))}
+        _pickled_names = {**_pickled_names, cls: wire_name}
 
 
 def register_dict_to_class(classname: str, converter: Callable[[str, dict[str, Any]], Any]) -> None:
@@ -185,18 +185,13 @@ def unregister_dict_to_class(classname: str) -> None:
 
 
 def pickled_name(cls: type) -> str | None:
-    """The name of a class of the library in pickled data, like ``Pyro4.core:URI``; None for other classes."""
+    """The name of a class of the library in pickled data, like ``Pyro4.core.URI``; None for other classes."""
     name = _pickled_names.get(cls)
     if name is None and issubclass(cls, PyroError):
-        full_name = exceptions.wire_name(cls)
-        if full_name.startswith("Pyro4."):
-            return ":".join(full_name.rsplit(".", 1))
+        name = exceptions.wire_name(cls)
+        if not name.startswith("Pyro4.errors."):
+            return None
     return name
-
-
-def library_class(name: str) -> type | None:
-    """The class of the library with a name as `pickled_name` gives."""
-    return next((cls for cls, known in _pickled_names.items() if known == name), None)
 
 
 # ---- instance to dict

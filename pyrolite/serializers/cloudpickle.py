@@ -7,7 +7,6 @@ import io
 from typing import Any
 
 from pyrolite.configuration import config
-from pyrolite.serializers.base import Buffer
 from pyrolite.serializers.pickle import NameMapping, PickleFamilySerializer, load_pickle
 
 __all__ = ["CloudpickleSerializer"]
@@ -30,8 +29,7 @@ class CloudpickleSerializer(PickleFamilySerializer):
         pickler.dump(data)
         return buffer.getvalue()
 
-    def _load(self, data: Buffer) -> Any:
-        return load_pickle(data)
+    _load = staticmethod(load_pickle)
 
 
 @functools.cache

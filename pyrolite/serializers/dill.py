@@ -17,6 +17,7 @@ class DillSerializer(PickleFamilySerializer):
     """dill: as pickle, also functions and classes by value; **unsafe** with anybody who is not trusted."""
 
     serializer_id = 5
+    _slow = True
 
     def _protocol(self) -> int:
         return config.DILL_PROTOCOL_VERSION

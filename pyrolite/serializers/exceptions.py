@@ -12,7 +12,7 @@ from pyrolite import errors
 from pyrolite.errors import PyroError, RemoteError, SecurityError, SerializeError
 from pyrolite.tracebacks import LocalNote
 
-__all__ = ["LocalNote", "all_exceptions", "exception_to_dict", "find_class", "make_exception", "stand_in"]
+__all__ = ["all_exceptions", "exception_to_dict", "find_class", "make_exception", "stand_in"]
 
 
 def _exception_classes(module: Any) -> dict[str, type[BaseException]]:

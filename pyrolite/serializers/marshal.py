@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import marshal
+import re
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 from pyrolite.errors import SerializeError
 from pyrolite.serializers import marshal_guard
 from pyrolite.serializers.base import Buffer, SerializerBase, decoding_error, encoding_error, may_hold_classes
 from pyrolite.serializers.classes import converters
-from pyrolite.serializers.values import GraphConverter, is_plain, simple_forms
+from pyrolite.serializers.values import CONTAINERS, GraphConverter, is_plain, simple_forms
 
 __all__ = ["MarshalSerializer"]
 
 _VERSION: Final = 4  # whatever the Python: version 5 of Python 3.14 cannot be read by older ones
 
-#: Types that marshal writes as what they are.
-_ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
+#: Types that marshal writes as what they are, or as bytes where that is right.
+_ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, memoryview})
+_EXTRA: Final = frozenset({complex, memoryview})  # those of them that `is_plain` has to be told
+_SCALARS: Final = frozenset({type(None), bool, int, float, str})
 #: Hooks on these are consulted, although the format has a form for them ([SER-60] (b)).
-_HOOKED_ATOMS: Final = frozenset({complex, bytes})
+_HOOKED_ATOMS: Final = frozenset({complex, bytes, bytearray, memoryview})
 
 
 class MarshalSerializer(SerializerBase):
@@ -29,11 +33,11 @@ class MarshalSerializer(SerializerBase):
 
     serializer_id = 3
     _forms = simple_forms({memoryview: lambda value: value.tobytes(), bytearray: bytes})
-    #: Types that marshal writes rightly and hooks do not concern.
+    #: Types that marshal writes rightly and hooks do not concern. Never equal to `_ATOMS` when hooks concern some.
     _atoms: ClassVar[frozenset[type]] = _ATOMS
 
     def dumps(self, data: Any) -> bytes:
-        if type(data) in self._atoms:
+        if type(data) in _SCALARS and self._atoms is _ATOMS:
             return marshal.dumps(data, _VERSION)
         try:
             return self._encode(data)
@@ -55,14 +59,11 @@ class MarshalSerializer(SerializerBase):
     def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
         if type(vargs) is tuple:
             vargs = list(vargs)
-        atoms = self._atoms
-        if not kwargs and type(vargs) is list:
-            for value in vargs:
-                if type(value) not in atoms:
-                    break
-            else:
-                return marshal.dumps((obj, method, vargs, kwargs), _VERSION)
         try:
+            values = vargs if type(vargs) is list else (vargs,)
+            marshalled = self._marshalled((obj, method, vargs, kwargs), (*values, *kwargs.values()) if kwargs else values)
+            if marshalled is not None:
+                return marshalled
             # each argument is a top level value
             args = [self._graph(value) for value in vargs] if type(vargs) is list else self._graph(vargs)
             named = {name: self._graph(value) for name, value in kwargs.items()} if kwargs else kwargs
@@ -84,15 +85,34 @@ class MarshalSerializer(SerializerBase):
         raise failure
 
     def _encode(self, data: Any) -> bytes:
-        return marshal.dumps(self._graph(data), _VERSION)
+        marshalled = self._marshalled(data, (data,))
+        return marshal.dumps(self._graph(data), _VERSION) if marshalled is None else marshalled
+
+    def _marshalled(self, data: Any, values: Iterable[Any]) -> bytes | None:
+        """What marshal makes of ``data`` if it needs no conversion, else None.
+
+        Args:
+            data: what to write.
+            values: the values in it that are on the top level. Of other types than the builtin ones they have to be
+                converted, or refused although marshal could write them (code, Ellipsis).
+        """
+        if self._atoms is not _ATOMS:
+            return None
+        flat = True
+        for value in values:
+            if type(value) not in _ATOMS:
+                if type(value) not in CONTAINERS:
+                    return None
+                flat = False
+        try:
+            marshalled = marshal.dumps(data, _VERSION)
+        except ValueError:
+            return None
+        # Without a complaint marshal writes arrays, numpy values and so on as the bytes they occupy.
+        return marshalled if flat or not _may_hold_bytes(marshalled) or is_plain(data, _EXTRA) else None
 
     def _graph(self, data: Any) -> Any:
-        """``data`` with only types in it that marshal writes as what they are.
-
-        marshal cannot be asked: it writes arrays and numpy values as the bytes they occupy, without a complaint.
-        """
-        if type(data) in self._atoms or is_plain(data, self._atoms):
-            return data
+        """``data`` with only types in it that marshal writes as what they are."""
         try:
             return GraphConverter(self._atoms, self._simpler, lambda key: key, sets=True).convert(data)
         except SerializeError as error:
@@ -102,5 +122,28 @@ class MarshalSerializer(SerializerBase):
 
     @classmethod
     def _hooks_changed(cls) -> None:
-        cls._atoms = _ATOMS - (_HOOKED_ATOMS & {*converters.classes(), *cls._replacements})
+        hooked = _HOOKED_ATOMS & {*converters.classes(), *cls._replacements}
+        cls._atoms = _ATOMS - hooked if hooked else _ATOMS
 
+
+
+#: Whether there can be an object in marshalled data whose code is that of bytes, with or without the reference bit: one of
+#: these, a length below 16 MiB. These expressions run at the speed of memchr; a set of both codes takes ten times as long.
+_BYTES_CODES: Final = (re.compile(rb"s(?=.{3}\0)", re.DOTALL), re.compile(rb"\xf3(?=.{3}\0)", re.DOTALL))
+_LARGE: Final = 1 << 24
+
+
+def _may_hold_bytes(marshalled: bytes) -> bool:
+    """Whether there can be bytes in marshalled data, or anything that is written as bytes."""
+    size = len(marshalled)
+    if size >= _LARGE:
+        return True
+    for code in _BYTES_CODES:
+        match = code.search(marshalled)
+        # most of the time it is part of something else, and the length is an absurd one
+        while match:
+            end = match.end()
+            if end + 4 + int.from_bytes(marshalled[end : end + 4], "little") <= size:
+                return True
+            match = code.search(marshalled, end)
+    return False

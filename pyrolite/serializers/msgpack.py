@@ -43,7 +43,7 @@ class MsgpackSerializer(SerializerBase):
 
     def loads(self, data: Buffer) -> Any:
         try:
-            value = _unpack(data)
+            value = _library().unpack(data)
             if may_hold_classes(data, value):
                 return self._recreator.recreate(value)
         except Exception as error:
@@ -61,7 +61,7 @@ class MsgpackSerializer(SerializerBase):
 
     def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
         try:
-            obj, method, vargs, kwargs = _unpack(data)
+            obj, method, vargs, kwargs = _library().unpack(data)
             if may_hold_classes(data, vargs, kwargs):
                 vargs = self._recreator.recreate(vargs)
                 kwargs = self._recreator.recreate(kwargs)
@@ -116,22 +116,21 @@ class _Library:
 
         self.ExtType = msgpack.ExtType
         self.Packer = msgpack.Packer
-        self.unpackb = msgpack.unpackb
+        self._unpackb = functools.partial(msgpack.unpackb, raw=False, strict_map_key=False, ext_hook=_ext_hook)
         #: Packers that are not in use.
         self.packers: list[Any] = []
+
+    def unpack(self, data: Buffer) -> Any:
+        """The value in ``data``, before class dicts are looked at."""
+        try:
+            return self._unpackb(data)
+        except TypeError:  # unhashable keys
+            return self._unpackb(data, object_pairs_hook=_dict_of_pairs)
 
 
 @functools.cache
 def _library() -> _Library:
     return _Library()
-
-
-def _unpack(data: Buffer) -> Any:
-    unpackb = _library().unpackb
-    try:
-        return unpackb(data, raw=False, strict_map_key=False, ext_hook=_ext_hook)
-    except TypeError:  # unhashable keys
-        return unpackb(data, raw=False, strict_map_key=False, ext_hook=_ext_hook, object_pairs_hook=_dict_of_pairs)
 
 
 def _dict_of_pairs(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:

@@ -9,21 +9,32 @@ import importlib
 import io
 import operator
 import pickle
-import pkgutil
-from typing import Any, Final
+import re
+from typing import Any, ClassVar, Final
 
 from pyrolite.configuration import config
-from pyrolite.serializers.base import Buffer, SerializerBase, decoding_error, encoding_error
-from pyrolite.serializers.classes import library_class, pickled_name
-from pyrolite.serializers.exceptions import LocalNote
+from pyrolite.serializers.base import Buffer, SerializerBase, contains, decoding_error, encoding_error
+from pyrolite.serializers.classes import pickled_name
 from pyrolite.serializers.values import is_plain
 
 __all__ = ["NameMapping", "PickleFamilySerializer", "PickleSerializer", "find_mapped_class"]
 
 #: Types that need no mapping of class names.
 _ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
-#: Up to this size it pays to look for class names before unpickling.
-_SMALL: Final = 1 << 16
+_EXTRA: Final = frozenset({complex})  # those of them that `is_plain` has to be told
+
+
+_MODULE_OF_PYRO4: Final = re.compile(r"Pyro4(?=\.|\Z)")
+
+
+class _Module:
+    """Stands for a module in a graph that is being pickled; what is unpickled is the module itself."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __reduce__(self) -> Any:
+        return importlib.import_module, (self._name,)
 
 
 class NameMapping:
@@ -40,15 +51,16 @@ class NameMapping:
         """As ``reducer_override``."""
         if isinstance(obj, type):
             name = pickled_name(obj)
-            # a function of the standard library finds the class at the other end
-            return NotImplemented if name is None else (pkgutil.resolve_name, (name,))
+            if name is None:
+                return NotImplemented
+            module, _, attribute = name.rpartition(".")
+            # functions of the standard library, of every version, find the class at the other end
+            return getattr, (_Module(module), attribute)
         kind = type(obj)
         if kind in self.replacements:
             replaced = self.replacements[kind](obj)
             # likewise a function that gives back the one item of a tuple
             return NotImplemented if replaced is obj else (operator.getitem, ((replaced,), 0))
-        if kind is LocalNote:
-            return str, (str(obj),)
         return NotImplemented
 
 
@@ -65,29 +77,34 @@ class _Unpickler(pickle.Unpickler):
 
 def find_mapped_class(module: str, name: str) -> Any:
     """What a name in a pickle stands for here, None when it is to be found in the usual way."""
-    if module == "pkgutil" and name == "resolve_name":
-        return _resolve_name
-    if module != "Pyro4" and not module.startswith("Pyro4."):
+    if module == "importlib" and name == "import_module":
+        return _import_module
+    if not _MODULE_OF_PYRO4.match(module):
         return None
-    found: Any = library_class(f"{module}:{name}")
-    if found is None:
-        found = importlib.import_module("pyrolite" + module.removeprefix("Pyro4"))
-        for part in name.split("."):
-            found = getattr(found, part)
+    found = _import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
     return found
 
 
-def _resolve_name(name: str) -> Any:
-    """As ``pkgutil.resolve_name``, with the names of Pyro4 mapped."""
-    module, _, rest = name.partition(":")
-    found = find_mapped_class(module, rest) if rest else None
-    return pkgutil.resolve_name(name) if found is None else found
+def _import_module(name: str, package: str | None = None) -> Any:
+    """As ``importlib.import_module``, with the names of Pyro4 mapped."""
+    return importlib.import_module(_MODULE_OF_PYRO4.sub("pyrolite", name), package)
+
+
+def load_pickle(data: Buffer) -> Any:
+    """Unpickle, with the names of Pyro4 mapped."""
+    # looking for the name takes next to no time compared with what an unpickler in Python takes
+    return _Unpickler(io.BytesIO(data)).load() if contains(data, b"Pyro4") else pickle.loads(data)
 
 
 class PickleFamilySerializer(SerializerBase):
     """What pickle, cloudpickle and dill have in common."""
 
     # ---- the differences
+
+    #: Whether the pickler is written in Python, so that it pays to look for graphs that need nothing of it.
+    _slow: ClassVar[bool] = False
 
     def _protocol(self) -> int:
         """The protocol number of the format, from the configuration."""
@@ -146,6 +163,8 @@ class PickleFamilySerializer(SerializerBase):
     def _encode(self, data: Any) -> bytes:
         if type(data) in _ATOMS:
             return pickle.dumps(data, self._protocol())
+        if (self._replacements or self._slow) and is_plain(data, _EXTRA):
+            return pickle.dumps(data, self._protocol())
         if not self._replacements:
             # the usual way is the fastest; if a name of the library turns up in the result, that was a mistake
             try:
@@ -155,8 +174,6 @@ class PickleFamilySerializer(SerializerBase):
             else:
                 if b"pyrolite" not in pickled:
                     return pickled
-        elif is_plain(data, _ATOMS):
-            return pickle.dumps(data, self._protocol())
         return self._dump_mapped(data)
 
     def recreate_classes(self, literal: Any) -> Any:
@@ -179,12 +196,4 @@ class PickleSerializer(PickleFamilySerializer):
         pickler.dump(data)
         return buffer.getvalue()
 
-    def _load(self, data: Buffer) -> Any:
-        return load_pickle(data)
-
-
-def load_pickle(data: Buffer) -> Any:
-    """Unpickle, with the names of Pyro4 mapped."""
-    if len(data) <= _SMALL and b"Pyro4" not in bytes(data):
-        return pickle.loads(data)
-    return _Unpickler(io.BytesIO(data)).load()
+    _load = staticmethod(load_pickle)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import binascii
+import pickle
 import sys
 from array import array
 from collections import UserDict, UserList, UserString, deque
@@ -18,7 +19,7 @@ from uuid import UUID
 
 from pyrolite.serializers.classes import ClassTable
 
-__all__ = ["GraphConverter", "base64_dict", "is_plain", "numpy_value", "simple_forms"]
+__all__ = ["CONTAINERS", "NO_VALUE", "GraphConverter", "base64_dict", "is_numpy_array", "is_plain", "numpy_value", "simple_forms"]
 
 NO_VALUE: Final = object()
 
@@ -99,31 +100,50 @@ def is_numpy_array(value: Any) -> bool:
     return numpy is not None and isinstance(value, numpy.ndarray)
 
 
-_CONTAINERS: Final = frozenset({list, tuple, dict, set, frozenset})
+CONTAINERS: Final = frozenset({list, tuple, dict, set, frozenset})
 
 
-def is_plain(value: Any, atoms: frozenset[type]) -> bool:
-    """Whether a graph consists of ``atoms`` and the builtin containers only, looking at the exact types.
+class _NotPlainError(Exception):
+    """There is something else in the graph."""
 
-    Takes about a fifth of the time that marshal needs to write the graph.
+
+class _Inspector(pickle.Pickler):
+    """Asks Python only about what is not exactly of a type that pickle itself is made for; writes nothing."""
+
+    def __init__(self, extra: frozenset[type]) -> None:
+        super().__init__(_NOWHERE, 5)
+        self._extra = extra
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) in self._extra:
+            return _nothing, ()
+        if obj is _nothing:
+            return NotImplemented
+        raise _NotPlainError
+
+
+class _Nowhere:
+    def write(self, data: Any) -> None:
+        """Forget it."""
+
+
+_NOWHERE: Final = _Nowhere()
+
+
+def _nothing() -> None:
+    """What `_Inspector` pickles for what it is not interested in."""
+
+
+def is_plain(value: Any, extra: frozenset[type]) -> bool:
+    """Whether a graph consists of exactly the builtin types, and those in ``extra``.
+
+    The builtin types are None, bool, int, float, str, bytes, bytearray and the containers. This walk of the pickler takes a
+    third of the time of one that is written in Python.
     """
-    level: list[Any] = [value]
-    seen: set[int] = set()
-    while level:
-        kinds = set(map(type, level)) - atoms
-        if not kinds:
-            return True
-        if not kinds <= _CONTAINERS:
-            return False
-        below: list[Any] = []
-        for item in level:
-            kind = type(item)
-            if kind in _CONTAINERS and item and id(item) not in seen:
-                seen.add(id(item))
-                below += item
-                if kind is dict:
-                    below += item.values()
-        level = below
+    try:
+        _Inspector(extra).dump(value)
+    except Exception:  # recursion, a graph that another thread changes, ...
+        return False
     return True
 
 
