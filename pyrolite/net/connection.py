@@ -20,7 +20,7 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Final
 
-from pyrolite.errors import CommunicationError, ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
+from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net import sockets
 from pyrolite.wire.framing import FrameReader
 from pyrolite.wire.message import Buffer, Frame
@@ -99,11 +99,12 @@ class SocketConnection:
     ) -> Frame:
         """Wait for the next message: one system call when it arrives in one piece.
 
-        With a socket timeout, the header must be complete within that time after its first byte, and the body must
-        make progress ([HRD-15]).
+        With a socket timeout, the first byte must come within that time, the header must be complete within that time
+        after it, and then each such period has to bring 1 KiB or the end of the message ([HRD-15]).
 
         Raises:
-            ConnectionClosedError, TimeoutError: the stream ended or stalled; ``partialData`` holds what had come.
+            ConnectionClosedError, TimeoutError: the stream ended or stalled; ``partialData`` holds what had come, at
+                most the first 64 KiB of it.
             ProtocolError, MessageTooLargeError, SecurityError: as `FrameReader.next_frame`.
         """
         reader = self._reader
@@ -124,17 +125,19 @@ class SocketConnection:
         """The message did not come in one piece: go on until it is complete."""
         reader = self._reader
         timeout = self.sock.gettimeout()
-        mark, mark_time = 0, time.monotonic()
+        mark, deadline = 0, time.monotonic() + (timeout or 0.0)
         while True:
+            if timeout:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._wait_for_socket(left):
+                    arrived = reader.buffered
+                    if arrived - mark < MINIMUM_PROGRESS:
+                        raise self._timed_out()
+                    mark, deadline = arrived, time.monotonic() + timeout
             self._receive_piece()
             frame = reader.next_frame(types, hmac_key, max_size)
             if frame is not None:
                 return frame
-            if timeout and time.monotonic() - mark_time > timeout:
-                arrived = reader.buffered
-                if arrived - mark < MINIMUM_PROGRESS:
-                    raise self._timed_out()
-                mark, mark_time = arrived, time.monotonic()
 
     def _receive_piece(self) -> None:
         """One receive, into the buffer of a large message when one is being collected."""
@@ -163,22 +166,26 @@ class SocketConnection:
         """A receive failed with ``error``: wait and repeat if nothing was there yet, else raise what it means."""
         while isinstance(error, _WOULD_BLOCK):
             # the kernel's receive timeout of an idle-aware server, or a non-blocking socket
-            if not self.wait_readable(self.sock.gettimeout() or None):
+            if not self._wait_for_socket(self.sock.gettimeout() or None):
                 raise self._timed_out()
             try:
                 return self.sock.recv(4096)
             except OSError as again:
                 error = again
-        self.eof = True
-        if isinstance(error, socket.timeout):
+        if sockets.is_socket_timeout(error):
             raise self._timed_out() from error
+        self.eof = True
         lost = ConnectionClosedError(f"receiving: connection lost: {error}")
         lost.partialData = self._reader.take(RECEIVE_SIZE)
         raise lost from error
 
     def wait_readable(self, timeout: float | None) -> bool:
-        """Wait until bytes can be received; False after ``timeout`` seconds (None: wait for ever)."""
-        if self._reader.buffered or (self._tls and self.sock.pending()):  # type: ignore[attr-defined]
+        """Wait until there are bytes of a message; False after ``timeout`` seconds (None: wait for ever)."""
+        return bool(self._reader.buffered) or self._wait_for_socket(timeout)
+
+    def _wait_for_socket(self, timeout: float | None) -> bool:
+        """Wait until the socket has bytes, or tells of an error; False after ``timeout`` seconds."""
+        if self._tls and self.sock.pending():  # type: ignore[attr-defined]
             return True
         if hasattr(select, "poll"):
             poll = select.poll()
@@ -195,9 +202,11 @@ class SocketConnection:
     def _timed_out(self) -> TimeoutError:
         error = TimeoutError("receiving: timeout")
         error.partialData = self._reader.take(RECEIVE_SIZE)
+        if error.partialData:
+            self.eof = True  # what comes next is no beginning of a message
         return error
 
-    def recv(self, size: int) -> bytes | bytearray:
+    def recv(self, size: int) -> bytes:
         """Exactly ``size`` raw bytes, the buffered ones first.
 
         Raises:
@@ -207,11 +216,10 @@ class SocketConnection:
         if len(data) == size:
             return data
         try:
-            rest = sockets.receiveData(self.sock, size - len(data))
-        except CommunicationError as error:
-            error.partialData = data + bytes(getattr(error, "partialData", b""))  # type: ignore[attr-defined]
+            return data + sockets.receiveData(self.sock, size - len(data))
+        except (ConnectionClosedError, TimeoutError) as error:
+            error.partialData = data + error.partialData
             raise
-        return data + rest if data else rest
 
     # ---- receiving, for worker threads that have to notice when their client is idle
 
@@ -317,8 +325,8 @@ class SocketConnection:
             return
         try:
             sent = self.sock.send(data)
-        except OSError:
-            sent = 0
+        except OSError as error:
+            sent = self._none_sent(error)
         if sent != len(data):
             sockets.sendData(self.sock, memoryview(data)[sent:])
 
@@ -338,11 +346,18 @@ class SocketConnection:
         else:
             self._send_large(head, memoryview(payload))
 
+    @staticmethod
+    def _none_sent(error: OSError) -> int:
+        """A first try to send failed: the second one, by `sendData`, tells why, except that it must not wait again."""
+        if sockets.is_socket_timeout(error):
+            raise TimeoutError("sending: timeout") from error
+        return 0
+
     def _send_large(self, head: bytes, payload: memoryview) -> None:
         try:
             sent = self.sock.sendmsg((head, payload))
-        except OSError:
-            sent = 0  # sendData meets the same trouble and reports it
+        except OSError as error:
+            sent = self._none_sent(error)
         if sent < len(head):
             sockets.sendData(self.sock, head[sent:])
             sent = len(head)
@@ -479,4 +494,3 @@ class SocketConnection:
     def __repr__(self) -> str:
         state = "closed" if self.sock.fileno() < 0 else self.family()
         return f"<pyrolite.socketutil.SocketConnection at 0x{id(self):x}; {state}; peer {self.peer_address!r}>"
-
