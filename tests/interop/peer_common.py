@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import datetime
 import decimal
+import enum
 import json
 import re
 import sys
@@ -47,16 +48,21 @@ def describe(value):
     if kind in (set, frozenset):
         return "%s(%s)" % (kind.__name__, ", ".join(sorted(describe(item) for item in value)))
     if isinstance(value, dict):
-        items = sorted("%s: %s" % (describe(key), describe(item)) for key, item in value.items())
+        items = ["%s: %s" % (describe(key), describe(item)) for key, item in value.items()]
+        items = items if kind is collections.OrderedDict else sorted(items)
         return "%s(%s)" % (kind.__name__, ", ".join(items))
     return _describe_object(value, kind)
 
 
 def _describe_object(value, kind):
+    if isinstance(value, enum.Enum):
+        return "%s.%s.%s" % (kind.__module__, kind.__name__, value.name)
+    if isinstance(value, tuple):  # namedtuples
+        return "%s.%s(%s)" % (kind.__module__, kind.__name__, ", ".join(map(describe, value)))
     if isinstance(value, BaseException):
         shown = {k: v for k, v in vars(value).items() if k not in ("_pyroTraceback", "_pyroAutoTraceback", "__notes__")}
         return "%s(%s)%s" % (kind.__name__, ", ".join(map(describe, value.args)), describe(shown) if shown else "")
-    if kind.__name__ in ("URI", "Proxy") and kind.__module__.endswith("core"):
+    if kind.__name__ in ("URI", "Proxy") and kind.__module__ in ("Pyro4.core", "pyrolite.core"):
         if kind.__name__ == "URI":
             parts = (value.protocol, value.object, value.sockname, value.host, value.port)
             return "URI(%s)" % ", ".join(map(describe, parts))
