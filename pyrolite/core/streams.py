@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import socket
+import struct
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyrolite.core.failure import is_interrupt
 from pyrolite.errors import PyroError
 
 if TYPE_CHECKING:
     from pyrolite.configuration import Configuration
     from pyrolite.net.connection import SocketConnection
 
-__all__ = ["Stream", "StreamTable"]
+__all__ = ["Stream", "StreamTable", "peer_identity"]
 
 log = logging.getLogger("pyrolite.core")
 
@@ -29,15 +33,38 @@ class Stream(NamedTuple):
     iterator: Iterator[Any]
 
 
-def _peer_identity(connection: SocketConnection | None) -> Any:
-    """What has to be the same for another connection to take over a stream ([STR-9])."""
-    if connection is None:
+class _Guard:
+    """What the table knows of an open stream beside its `Stream`."""
+
+    __slots__ = ("closed", "lock", "peer")
+
+    def __init__(self, peer: object) -> None:
+        # held while the iterator runs or is being closed; taken without the table's lock
+        self.lock = threading.Lock()
+        self.closed = False
+        #: `peer_identity` of the owner; its connection may be unable to tell by the time that it matters
+        self.peer = peer
+
+
+def peer_identity(connection: SocketConnection | None) -> object:
+    """What has to be the same for another connection to take over a stream; None when it is not known ([STR-9])."""
+    # stand-ins of connections need not have a socket
+    sock = getattr(connection, "sock", None)
+    if connection is None or sock is None:
         return None
-    certificate = connection.getpeercert() if hasattr(connection, "getpeercert") else None
-    if certificate:
-        return "certificate", certificate.get("serialNumber"), certificate.get("issuer")
-    address = getattr(connection, "peer_address", None)
-    return ("address", address[0]) if isinstance(address, tuple) else ("local", None)
+    try:
+        certificate = connection.getpeercert()
+        if certificate:
+            return "certificate", certificate.get("issuer"), certificate.get("serialNumber")
+        if isinstance(connection.peer_address, tuple):
+            return "address", connection.peer_address[0]
+        # only Linux tells the user at the other end of a Unix socket in a way that Python can read
+        if sys.platform == "linux" and sock.family == socket.AF_UNIX:
+            credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            return "user", struct.unpack("3i", credentials)[1]
+    except (OSError, ValueError):  # the connection ends just now
+        log.debug("the peer of %r cannot be told", connection, exc_info=True)
+    return None
 
 
 class StreamTable:
@@ -48,10 +75,10 @@ class StreamTable:
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
-        # protects the two dicts; never held while an iterator runs. Per-stream locks are taken without it.
+        # protects the two dicts, which have the same keys; never held while an iterator runs
         self._table_lock = threading.Lock()
         self.streams: dict[str, Stream] = {}
-        self._item_locks: dict[str, threading.Lock] = {}
+        self._guards: dict[str, _Guard] = {}
 
     def open(self, connection: SocketConnection | None, iterator: Iterator[Any]) -> str:
         """Add a stream owned by ``connection``; returns its id.
@@ -60,6 +87,7 @@ class StreamTable:
             PyroError: the connection has ITER_STREAM_MAX open streams already ([STR-10]).
         """
         stream_id = str(uuid.uuid4())
+        guard = _Guard(peer_identity(connection))
         limit = self._config.ITER_STREAM_MAX
         with self._table_lock:
             if limit and len(self.streams) >= limit:
@@ -67,7 +95,7 @@ class StreamTable:
                 if owned >= limit:
                     raise PyroError(f"too many open item streams on this connection (ITER_STREAM_MAX={limit})")
             self.streams[stream_id] = Stream(connection, time.monotonic(), 0, iterator)
-            self._item_locks[stream_id] = threading.Lock()
+            self._guards[stream_id] = guard
         return stream_id
 
     def next_item(self, stream_id: str, connection: SocketConnection | None) -> Any:
@@ -76,33 +104,41 @@ class StreamTable:
         Raises:
             PyroError: the stream is unknown, expired, or somebody else's.
         """
-        item_lock = self._item_locks.get(stream_id)
-        if item_lock is None:
+        guard = self._guards.get(stream_id)
+        if guard is None:
             raise PyroError("item stream terminated")
-        with item_lock:
-            stream = self._own(stream_id, connection)
-            try:
-                return next(stream.iterator)
-            except BaseException:
-                self._remove(stream_id)
-                raise
-            finally:
-                if stream_id not in self.streams:  # removed while the iterator was running
-                    _close_iterator(stream.iterator)
+        iterator = None
+        try:
+            with guard.lock:
+                iterator = self._own(stream_id, guard, connection).iterator
+                try:
+                    return next(iterator)
+                except BaseException:
+                    self._remove(stream_id)
+                    raise
+        finally:
+            if iterator is not None and stream_id not in self.streams:  # also if removed while the iterator was running
+                _close(iterator, guard)
 
-    def _own(self, stream_id: str, connection: SocketConnection | None) -> Stream:
+    def _own(self, stream_id: str, guard: _Guard, connection: SocketConnection | None) -> Stream:
+        stream = self.streams.get(stream_id)
+        if stream is not None and stream.connection is connection:
+            return stream  # the usual case
+        peer = peer_identity(connection)
         with self._table_lock:
             stream = self.streams.get(stream_id)
-            if stream is None or not _may_use(stream, connection):
+            if stream is None or not _may_use(stream, guard, peer):
                 raise PyroError("item stream terminated")
-            if stream.connection is not connection:
-                stream = self.streams[stream_id] = stream._replace(connection=connection, linger_since=0)
+            stream = self.streams[stream_id] = stream._replace(connection=connection, linger_since=0)
+            guard.peer = peer
             return stream
 
     def close(self, stream_id: str, connection: SocketConnection | None) -> None:
         """Remove a stream; unknown ones are ignored ([STR-5]). A peer other than the owner's is refused silently."""
-        stream = self.streams.get(stream_id)
-        if stream is not None and _may_use(stream, connection):
+        stream, guard = self.streams.get(stream_id), self._guards.get(stream_id)
+        if stream is None or guard is None:
+            return
+        if stream.connection is connection or _may_use(stream, guard, peer_identity(connection)):
             self._remove(stream_id)
 
     def disconnected(self, connection: SocketConnection) -> None:
@@ -111,13 +147,14 @@ class StreamTable:
             return
         linger = self._config.ITER_STREAM_LINGER > 0
         for stream_id, stream in list(self.streams.items()):
-            if stream.connection is connection:
-                if linger:
-                    with self._table_lock:
-                        if stream_id in self.streams:
-                            self.streams[stream_id] = stream._replace(connection=None, linger_since=time.monotonic())
-                else:
-                    self._remove(stream_id)
+            if stream.connection is not connection:
+                continue
+            if linger:
+                with self._table_lock:
+                    if self.streams.get(stream_id) is stream:
+                        self.streams[stream_id] = stream._replace(connection=None, linger_since=time.monotonic())
+            else:
+                self._remove(stream_id, stream)
 
     def expire(self) -> None:
         """Remove the streams that lingered or lived too long ([STR-6], [STR-7])."""
@@ -128,36 +165,41 @@ class StreamTable:
             too_old = 0 < lifetime < now - stream.created
             lingered = stream.linger_since and now - stream.linger_since > linger
             if too_old or lingered:
-                self._remove(stream_id)
+                self._remove(stream_id, stream)
 
     def clear(self) -> None:
         """Remove all streams ([STR-8])."""
         for stream_id in list(self.streams):
             self._remove(stream_id)
 
-    def _remove(self, stream_id: str) -> None:
+    def _remove(self, stream_id: str, expected: Stream | None = None) -> None:
+        """Remove a stream; with ``expected`` only as long as it is still in that state."""
         with self._table_lock:
-            stream = self.streams.pop(stream_id, None)
-            item_lock = self._item_locks.pop(stream_id, None)
-        # an iterator that is running is closed by next_item when it returns
-        if stream is not None and item_lock is not None and item_lock.acquire(blocking=False):
-            try:
-                _close_iterator(stream.iterator)
-            finally:
-                item_lock.release()
+            stream = self.streams.get(stream_id)
+            if stream is None or (expected is not None and stream is not expected):
+                return
+            del self.streams[stream_id]
+            guard = self._guards.pop(stream_id)
+        _close(stream.iterator, guard)
 
 
-def _may_use(stream: Stream, connection: SocketConnection | None) -> bool:
-    if stream.connection is None or stream.connection is connection:
-        return True
-    return bool(_peer_identity(stream.connection) == _peer_identity(connection))
+def _may_use(stream: Stream, guard: _Guard, peer: object) -> bool:
+    """Whether another connection than the owner, that of ``peer``, may use the stream."""
+    return stream.connection is None or (peer is not None and peer == guard.peer)
 
 
-def _close_iterator(iterator: Iterator[Any]) -> None:
-    close = getattr(iterator, "close", None)
-    if close is not None:
-        try:
+def _close(iterator: Iterator[Any], guard: _Guard) -> None:
+    """Close the iterator of a removed stream, once; one that is running is closed by `next_item` when it returns."""
+    if not guard.lock.acquire(blocking=False):
+        return
+    try:
+        close = None if guard.closed else getattr(iterator, "close", None)
+        guard.closed = True
+        if close is not None:
             close()
-        except Exception:
-            log.warning("closing the iterator of an item stream failed", exc_info=True)
-
+    except BaseException as error:
+        log.warning("closing the iterator of an item stream failed", exc_info=True)
+        if is_interrupt(error):
+            raise
+    finally:
+        guard.lock.release()
