@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import subprocess
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 logging.getLogger("pyrolite").setLevel(logging.NOTSET)
 
 RunPython: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The public fixtures: an installed package brings them as a plugin, a checkout does not."""
+    if not config.pluginmanager.has_plugin("pyrolite"):
+        config.pluginmanager.register(importlib.import_module("pyrolite.testing.plugin"), "pyrolite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -28,6 +28,7 @@ class MemoryConnection:
     """
 
     keep_open = False
+    eof = False
     peer_address: Any = None
     timeout: float | None = None
 
