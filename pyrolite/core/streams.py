@@ -36,9 +36,10 @@ class Stream(NamedTuple):
 class _Guard:
     """What the table knows of an open stream beside its `Stream`."""
 
-    __slots__ = ("closed", "lock", "peer")
+    __slots__ = ("closed", "iterator", "lock", "peer")
 
-    def __init__(self, peer: object) -> None:
+    def __init__(self, iterator: Iterator[Any], peer: object) -> None:
+        self.iterator = iterator
         # held while the iterator runs or is being closed; taken without the table's lock
         self.lock = threading.Lock()
         self.closed = False
@@ -87,7 +88,7 @@ class StreamTable:
             PyroError: the connection has ITER_STREAM_MAX open streams already ([STR-10]).
         """
         stream_id = str(uuid.uuid4())
-        guard = _Guard(peer_identity(connection))
+        guard = _Guard(iterator, peer_identity(connection))
         limit = self._config.ITER_STREAM_MAX
         with self._table_lock:
             if limit and len(self.streams) >= limit:
@@ -107,31 +108,31 @@ class StreamTable:
         guard = self._guards.get(stream_id)
         if guard is None:
             raise PyroError("item stream terminated")
-        iterator = None
         try:
             with guard.lock:
-                iterator = self._own(stream_id, guard, connection).iterator
+                self._own(stream_id, guard, connection)
                 try:
-                    return next(iterator)
+                    return next(guard.iterator)
                 except BaseException:
                     self._remove(stream_id)
                     raise
         finally:
-            if iterator is not None and stream_id not in self.streams:  # also if removed while the iterator was running
-                _close(iterator, guard)
+            if stream_id not in self.streams:
+                # removed by somebody who could not close the iterator, because the lock was held here
+                _close(guard)
 
-    def _own(self, stream_id: str, guard: _Guard, connection: SocketConnection | None) -> Stream:
+    def _own(self, stream_id: str, guard: _Guard, connection: SocketConnection | None) -> None:
+        """Make ``connection`` the owner of the stream, if it may be."""
         stream = self.streams.get(stream_id)
         if stream is not None and stream.connection is connection:
-            return stream  # the usual case
+            return  # the usual case
         peer = peer_identity(connection)
         with self._table_lock:
             stream = self.streams.get(stream_id)
             if stream is None or not _may_use(stream, guard, peer):
                 raise PyroError("item stream terminated")
-            stream = self.streams[stream_id] = stream._replace(connection=connection, linger_since=0)
+            self.streams[stream_id] = stream._replace(connection=connection, linger_since=0)
             guard.peer = peer
-            return stream
 
     def close(self, stream_id: str, connection: SocketConnection | None) -> None:
         """Remove a stream; unknown ones are ignored ([STR-5]). A peer other than the owner's is refused silently."""
@@ -180,7 +181,7 @@ class StreamTable:
                 return
             del self.streams[stream_id]
             guard = self._guards.pop(stream_id)
-        _close(stream.iterator, guard)
+        _close(guard)
 
 
 def _may_use(stream: Stream, guard: _Guard, peer: object) -> bool:
@@ -188,12 +189,12 @@ def _may_use(stream: Stream, guard: _Guard, peer: object) -> bool:
     return stream.connection is None or (peer is not None and peer == guard.peer)
 
 
-def _close(iterator: Iterator[Any], guard: _Guard) -> None:
-    """Close the iterator of a removed stream, once; one that is running is closed by `next_item` when it returns."""
+def _close(guard: _Guard) -> None:
+    """Close the iterator of a removed stream, once; while it is running, that is left to `next_item`."""
     if not guard.lock.acquire(blocking=False):
         return
     try:
-        close = None if guard.closed else getattr(iterator, "close", None)
+        close = None if guard.closed else getattr(guard.iterator, "close", None)
         guard.closed = True
         if close is not None:
             close()
