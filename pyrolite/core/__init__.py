@@ -47,3 +47,17 @@ __all__ = [
 
 clientside.make_proxy = Proxy
 clientside.locate_nameserver = _locateNS
+
+# users see them as members of this module: in texts, tracebacks and pickles ([OV-6])
+for _public in (
+    DaemonObject,
+    SerializedBlob,
+    _AsyncRemoteMethod,
+    _BatchProxyAdapter,
+    _BatchedRemoteMethod,
+    _CallContext,
+    _RemoteMethod,
+    _StreamResultIterator,
+):
+    _public.__module__ = __name__
+del _public
