@@ -20,7 +20,9 @@ Buffer = bytes | bytearray | memoryview
 Replacement = Callable[[Any], Any]
 _T = TypeVar("_T")
 
-_registration_lock: Final = threading.Lock()  # makes registrations of replacements one after the other
+_registration_lock: Final = (
+    threading.Lock()
+)  # makes registrations one after the other, with what serializers make of them
 
 
 _CONTAINERS: Final = frozenset({list, tuple, dict})
@@ -115,9 +117,7 @@ class SerializerBase:
         """The value in ``data``; errors as `loads`, and MessageTooLargeError when it decompresses to too much."""
         return self.loads(compression.decompress(data, config.MAX_MESSAGE_SIZE) if compressed else data)
 
-    def serializeCall(
-        self, obj: Any, method: str, vargs: Any, kwargs: Any, compress: bool = False
-    ) -> tuple[Any, bool]:
+    def serializeCall(self, obj: Any, method: str, vargs: Any, kwargs: Any, compress: bool = False) -> tuple[Any, bool]:
         """The bytes of a call, and whether they are compressed; errors as `dumps`."""
         payload = self.dumpsCall(obj, method, vargs, kwargs)
         return compression.compress(payload) if compress else (payload, False)
@@ -136,34 +136,39 @@ class SerializerBase:
 
         Raises:
             ValueError: ``object_type`` is not a class, or ``type`` itself.
+            NotImplementedError: called on `SerializerBase`.
         """
         if object_type is type or not isinstance(object_type, type):
             raise ValueError("refusing to register replacement for a non-type or the type 'type' itself")
+        if cls is SerializerBase:
+            raise NotImplementedError("type replacements are registered for each serializer class")
         with _registration_lock:
             cls._replacements = {**cls._replacements, object_type: replacement_function}
-        cls._hooks_changed()
+            cls._hooks_changed()
 
     @classmethod
     def register_class_to_dict(
         cls, clazz: type, converter: Callable[[Any], dict[str, Any]], serpent_too: bool = True
     ) -> None:
-        """Encode instances of ``clazz`` and its subclasses as the dict ``converter(obj)``, for all serializers ([SER-60]).
+        """Encode instances of ``clazz`` and its subclasses as ``converter(obj)``, with all serializers ([SER-60]).
 
         Args:
             clazz: the class; that of the builtin containers, texts and numbers has no effect.
             converter: makes the dict, normally with a ``__class__`` for `register_dict_to_class` on the other side.
             serpent_too: False leaves instances to serpent's own ways.
         """
-        classes.converters.register(clazz, classes.Converter(converter, serpent_too))
-        for serializer in all_subclasses(SerializerBase):
-            serializer._hooks_changed()
+        with _registration_lock:
+            classes.converters.register(clazz, classes.Converter(converter, serpent_too))
+            for serializer in all_subclasses(SerializerBase):
+                serializer._hooks_changed()
 
     @classmethod
     def unregister_class_to_dict(cls, clazz: type) -> None:
         """Undo `register_class_to_dict`; an unknown class is no error."""
-        classes.converters.unregister(clazz)
-        for serializer in all_subclasses(SerializerBase):
-            serializer._hooks_changed()
+        with _registration_lock:
+            classes.converters.unregister(clazz)
+            for serializer in all_subclasses(SerializerBase):
+                serializer._hooks_changed()
 
     @classmethod
     def register_dict_to_class(cls, classname: str, converter: Callable[[str, dict[str, Any]], Any]) -> None:
@@ -297,12 +302,15 @@ def all_subclasses(cls: type[_T]) -> list[type[_T]]:
 def concerned(natives: tuple[type, ...], hooked: Iterable[type]) -> bool:
     """Whether hooks on the classes ``hooked`` may concern instances of subclasses of ``natives``.
 
-    A format that writes those itself has to walk through graphs then. Hooks on the builtin types themselves have no effect.
+    A format that writes those itself has to walk through graphs then. Hooks on the builtin types themselves have no
+    effect.
     """
     for clazz in hooked:
         if clazz in natives:
             continue
-        if isinstance(clazz, ABCMeta) or any(issubclass(subclass, natives) for subclass in (clazz, *all_subclasses(clazz))):
+        if isinstance(clazz, ABCMeta) or any(
+            issubclass(subclass, natives) for subclass in (clazz, *all_subclasses(clazz))
+        ):
             return True
     return False
 

@@ -90,9 +90,13 @@ class ClassTable(Generic[_T]):
             if base in entries:
                 return entries[base]
         for registered, entry in entries.items():
-            if isinstance(registered, ABCMeta) and issubclass(clazz, registered):
+            if _is_abstract(registered) and issubclass(clazz, registered):
                 return entry
         return None
+
+
+def _is_abstract(cls: Any) -> bool:
+    return isinstance(cls, ABCMeta)
 
 
 class Converter(NamedTuple):
@@ -138,7 +142,6 @@ _NO_DATA: Final = (
     types.FunctionType,
     types.MethodType,
     types.ModuleType,
-    types.GenericAlias,
     staticmethod,
     classmethod,
 )

@@ -17,7 +17,9 @@ __all__ = ["all_exceptions", "exception_to_dict", "find_class", "make_exception"
 
 def _exception_classes(module: Any) -> dict[str, type[BaseException]]:
     return {
-        name: value for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, BaseException)
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, BaseException)
     }
 
 

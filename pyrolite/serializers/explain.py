@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explained"]
 
+#: How the texts of the serializers themselves start.
+_OWN_TEXTS: Final = ("don't know how to serialize", "msgpack cannot serialize")
 #: How often a part of the graph is encoded on trial. A large graph keeps its error text short of a place.
 _TRIALS: Final = 2000
 _KEY_SHOWN: Final = 40
@@ -28,8 +30,8 @@ def explained(error: Exception, serializer: SerializerBase, roots: dict[str, Any
         serializer: what was encoding.
         roots: what was being encoded, by the names to start a path with.
     """
-    if isinstance(error, PyroError) and type(error) is not SerializeError:
-        return error
+    if isinstance(error, PyroError) and not str(error).startswith(_OWN_TEXTS):
+        return error  # of somebody else's code
     if isinstance(error, UnicodeEncodeError):
         error.reason += _advice(serializer, roots)
     elif isinstance(error, (SerializeError, TypeError, ValueError, AttributeError)) or _is_pickling_error(error):
@@ -51,9 +53,9 @@ def _advice(serializer: SerializerBase, roots: dict[str, Any]) -> str:
             path, culprit = search.descend(name, value)
             kind = type(culprit)
             return (
-                f" (at {path}: an object of class {kind.__module__}.{kind.__qualname__}; serializer {serializer.__class__.__name__}."
-                f" Convert it to plain values before, or tell how with SerializerBase.register_class_to_dict,"
-                f" or choose another serializer)"
+                f" (at {path}: an object of class {kind.__module__}.{kind.__qualname__};"
+                f" serializer {type(serializer).__name__}. Convert it to plain values before,"
+                " or tell how with SerializerBase.register_class_to_dict, or choose another serializer)"
             )
     return ""
 

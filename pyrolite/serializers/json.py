@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import json.encoder
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
@@ -42,7 +43,7 @@ class JsonSerializer(SerializerBase):
     def loads(self, data: Buffer) -> Any:
         try:
             text = str(data, "utf-8")
-            value = _parse(text)
+            value = _parse(data, text)
             if "__class__" in text:
                 return self._recreator.recreate(value)
         except Exception as error:
@@ -61,7 +62,7 @@ class JsonSerializer(SerializerBase):
     def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
         try:
             text = str(data, "utf-8")
-            call = _parse(text)
+            call = _parse(data, text)
             vargs, kwargs = call["params"], call["kwargs"]
             if "__class__" in text:
                 vargs = self._recreator.recreate(vargs)
@@ -87,7 +88,9 @@ class JsonSerializer(SerializerBase):
         cls._walk_all = concerned(_NATIVE, (*converters.classes(), *cls._replacements))
 
 
-def _parse(text: str) -> Any:
+def _parse(data: Buffer, text: str) -> Any:
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(data):
+        raise ValueError(f"malformed json data: more than {MAX_DEPTH} levels")
     name = config.JSON_MODULE
     if name != "json":
         return _module(name).loads(text)
@@ -98,9 +101,39 @@ def _parse(text: str) -> Any:
     return value if end == len(text) else _decode(text)
 
 
+MAX_DEPTH: Final = 200
+"""Brackets inside of brackets, at most ([HRD-7], [SER-71])."""
+#: All bytes but those that make up the skeleton of a text.
+_FLESH: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_STRINGS: Final = re.compile(rb'"[^"]*"')
+_EASY_LEVELS: Final = 16
+
+
+def _is_deep(data: Buffer) -> bool:
+    """Whether the nesting of a text is beyond the limit; takes a tenth of the time of parsing it."""
+    text = bytes(data)
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    skeleton = text.translate(None, _FLESH)
+    without_strings = skeleton.replace(b'""', b"")
+    # If quotes are left, then there are brackets in strings. There are none if all quotes were in runs of even length.
+    skeleton = _STRINGS.sub(b"", skeleton) if b'"' in without_strings else without_strings
+    rest = skeleton
+    for _ in range(_EASY_LEVELS):
+        rest = rest.replace(b"[]", b"").replace(b"{}", b"")
+        if not rest:
+            return False
+    depth = 0
+    for bracket in skeleton:
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
 _decoder: Final = json.JSONDecoder()
 _decode: Final = _decoder.decode
-_scan: Final[Callable[[str, int], tuple[Any, int]]] = _decoder.scan_once
+_scan: Final[Callable[[str, int], tuple[Any, int]]] = _decoder.scan_once  # type: ignore[attr-defined]
 
 
 def _make_encoder() -> Callable[[Any, int], Any]:
@@ -110,10 +143,10 @@ def _make_encoder() -> Callable[[Any, int], Any]:
     RecursionError.
     """
     encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=JsonSerializer._simpler)
-    make = json.encoder.c_make_encoder
+    make: Callable[..., Callable[[Any, int], Any]] | None = getattr(json.encoder, "c_make_encoder", None)
     if make is not None:
-        return make(None, encoder.default, json.encoder.encode_basestring, None, ": ", ", ", False, False, True)  # type: ignore[no-any-return]
-    return lambda data, level: encoder.iterencode(data)
+        return make(None, encoder.default, json.encoder.encode_basestring, None, ": ", ", ", False, False, True)
+    return lambda data, _: encoder.iterencode(data)
 
 
 _json_chunks: Final = _make_encoder()

@@ -11,7 +11,7 @@ from pyrolite.errors import SerializeError
 from pyrolite.serializers import marshal_guard
 from pyrolite.serializers.base import Buffer, SerializerBase, decoding_error, encoding_error, may_hold_classes
 from pyrolite.serializers.classes import converters
-from pyrolite.serializers.values import CONTAINERS, GraphConverter, is_plain, simple_forms
+from pyrolite.serializers.values import CONTAINERS, GraphConverter, is_plain_tree, simple_forms
 
 __all__ = ["MarshalSerializer"]
 
@@ -61,7 +61,9 @@ class MarshalSerializer(SerializerBase):
             vargs = list(vargs)
         try:
             values = vargs if type(vargs) is list else (vargs,)
-            marshalled = self._marshalled((obj, method, vargs, kwargs), (*values, *kwargs.values()) if kwargs else values)
+            marshalled = self._marshalled(
+                (obj, method, vargs, kwargs), (*values, *kwargs.values()) if kwargs else values
+            )
             if marshalled is not None:
                 return marshalled
             # each argument is a top level value
@@ -108,8 +110,11 @@ class MarshalSerializer(SerializerBase):
             marshalled = marshal.dumps(data, _VERSION)
         except ValueError:
             return None
-        # Without a complaint marshal writes arrays, numpy values and so on as the bytes they occupy.
-        return marshalled if flat or not _may_hold_bytes(marshalled) or is_plain(data, _EXTRA) else None
+        if flat or not _is_suspicious(marshalled):
+            return marshalled
+        # Without a complaint marshal writes circular references, and arrays, numpy values and so on as the bytes they
+        # occupy.
+        return marshalled if is_plain_tree(data, _EXTRA, _PATIENCE * len(marshalled)) else None
 
     def _graph(self, data: Any) -> Any:
         """``data`` with only types in it that marshal writes as what they are."""
@@ -126,21 +131,23 @@ class MarshalSerializer(SerializerBase):
         cls._atoms = _ATOMS - hooked if hooked else _ATOMS
 
 
-
-#: Whether there can be an object in marshalled data whose code is that of bytes, with or without the reference bit: one of
-#: these, a length below 16 MiB. These expressions run at the speed of memchr; a set of both codes takes ten times as long.
-_BYTES_CODES: Final = (re.compile(rb"s(?=.{3}\0)", re.DOTALL), re.compile(rb"\xf3(?=.{3}\0)", re.DOTALL))
+#: Codes in marshalled data, followed by a number below 2**24: bytes of that length (with or without the reference bit),
+#: and a reference to the object of that number. These expressions run at the speed of memchr; a set of codes takes ten
+#: times as long.
+_CODES: Final = tuple(re.compile(code + rb"(?=.{3}\0)", re.DOTALL) for code in (rb"s", rb"\xf3", rb"r"))
 _LARGE: Final = 1 << 24
+#: How much larger than what marshal wrote a graph may be as a tree.
+_PATIENCE: Final = 64
 
 
-def _may_hold_bytes(marshalled: bytes) -> bool:
-    """Whether there can be bytes in marshalled data, or anything that is written as bytes."""
+def _is_suspicious(marshalled: bytes) -> bool:
+    """Whether there can be bytes in marshalled data, or anything that is written as bytes, or a reference."""
     size = len(marshalled)
     if size >= _LARGE:
         return True
-    for code in _BYTES_CODES:
+    for code in _CODES:
         match = code.search(marshalled)
-        # most of the time it is part of something else, and the length is an absurd one
+        # most of the time it is part of something else, and the number is an absurd one
         while match:
             end = match.end()
             if end + 4 + int.from_bytes(marshalled[end : end + 4], "little") <= size:

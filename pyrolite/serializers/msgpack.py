@@ -8,7 +8,14 @@ import struct
 from typing import Any, ClassVar, Final
 
 from pyrolite.errors import SerializeError
-from pyrolite.serializers.base import Buffer, SerializerBase, concerned, decoding_error, encoding_error, may_hold_classes
+from pyrolite.serializers.base import (
+    Buffer,
+    SerializerBase,
+    concerned,
+    decoding_error,
+    encoding_error,
+    may_hold_classes,
+)
 from pyrolite.serializers.classes import Recreator, converters
 from pyrolite.serializers.values import GraphConverter, simple_forms
 
@@ -22,6 +29,7 @@ _DATE: Final = 0x33
 _ATOMS: Final = frozenset({type(None), bool, int, float, str, bytes, bytearray, memoryview})
 #: What the packer writes itself, subclasses included, without asking anybody.
 _NATIVE: Final = (int, float, str, bytes, list, tuple, dict)
+#: Number of bytes from which on it matters how often they are copied.
 _LARGE: Final = 1 << 16
 _DIGITS_LIMIT: Final = 4300  # as Python's own, which guards against quadratic time
 
@@ -36,6 +44,8 @@ class MsgpackSerializer(SerializerBase):
 
     def dumps(self, data: Any) -> bytes:
         try:
+            if type(data) is bytes and len(data) > _LARGE:
+                return b"".join((_bytes_head(data), data))
             return self._encode(data)
         except Exception as error:
             failure = encoding_error(error, self, {"result": data})
@@ -54,6 +64,10 @@ class MsgpackSerializer(SerializerBase):
 
     def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
         try:
+            if type(vargs) is tuple:
+                for value in vargs:
+                    if type(value) is bytes and len(value) > _LARGE:
+                        return self._joined(obj, method, vargs, kwargs)
             return self._encode((obj, method, vargs, kwargs))
         except Exception as error:
             failure = encoding_error(error, self, {"args": vargs, "kwargs": kwargs})
@@ -86,6 +100,17 @@ class MsgpackSerializer(SerializerBase):
             library.packers.append(packer)
         return packed
 
+    def _joined(self, obj: Any, method: str, vargs: tuple[Any, ...], kwargs: Any) -> bytes:
+        """A call with large bytes, which would be copied several times by a packer ([BYD-55])."""
+        pieces = [b"\x94", self._encode(obj), self._encode(method), struct.pack(">BI", 0xDD, len(vargs))]
+        for value in vargs:
+            if type(value) is bytes and len(value) > _LARGE:
+                pieces += (_bytes_head(value), value)
+            else:
+                pieces.append(self._encode(value))
+        pieces.append(self._encode(kwargs))
+        return b"".join(pieces)
+
     @classmethod
     def _default(cls, obj: Any) -> Any:
         """What the packer packs instead of ``obj``; it asks only once."""
@@ -94,7 +119,9 @@ class MsgpackSerializer(SerializerBase):
         while True:
             if isinstance(value, int):
                 # the packer cannot, so it is outside of 64 bits
-                return ext_type(_INTEGER, str(int(value)).encode("ascii")) if value is obj or _is_large(value) else value
+                return (
+                    ext_type(_INTEGER, str(int(value)).encode("ascii")) if value is obj or _is_large(value) else value
+                )
             value = cls._simpler(value)
             if isinstance(value, (*_NATIVE, type(None), bytearray, memoryview, ext_type)) and not _is_large(value):
                 return value
@@ -102,6 +129,12 @@ class MsgpackSerializer(SerializerBase):
     @classmethod
     def _hooks_changed(cls) -> None:
         cls._walk_all = concerned(_NATIVE, (*converters.classes(), *cls._replacements))
+
+
+def _bytes_head(value: bytes) -> bytes:
+    if len(value) >= 1 << 32:
+        raise ValueError("bytes object is too large")
+    return struct.pack(">BI", 0xC6, len(value))
 
 
 def _is_large(value: Any) -> bool:

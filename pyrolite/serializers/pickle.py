@@ -22,8 +22,6 @@ __all__ = ["NameMapping", "PickleFamilySerializer", "PickleSerializer", "find_ma
 #: Types that need no mapping of class names.
 _ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
 _EXTRA: Final = frozenset({complex})  # those of them that `is_plain` has to be told
-
-
 _MODULE_OF_PYRO4: Final = re.compile(r"Pyro4(?=\.|\Z)")
 
 
@@ -45,7 +43,6 @@ class NameMapping:
 
     #: `register_type_replacement` of the serializer.
     replacements: dict[type, Any]
-    pickle_protocol: int
 
     def mapped_reduction(self, obj: Any) -> Any:
         """As ``reducer_override``."""

@@ -28,7 +28,9 @@ class SerpentSerializer(SerializerBase):
     serializer_id = 1
     _is_serpent = True
     _recreator = Recreator(serpent=True)
-    _forms = simple_forms({OrderedDict: lambda value: {"__class__": "collections.OrderedDict", "items": list(value.items())}})
+    _forms = simple_forms(
+        {OrderedDict: lambda value: {"__class__": "collections.OrderedDict", "items": list(value.items())}}
+    )
     #: Types that are written directly, in graphs that are walked.
     _atoms: ClassVar[frozenset[type]] = _ATOMS
     #: Whether hooks forbid to write graphs of builtin types without walking them.

@@ -19,7 +19,17 @@ from uuid import UUID
 
 from pyrolite.serializers.classes import ClassTable
 
-__all__ = ["CONTAINERS", "NO_VALUE", "GraphConverter", "base64_dict", "is_numpy_array", "is_plain", "numpy_value", "simple_forms"]
+__all__ = [
+    "CONTAINERS",
+    "NO_VALUE",
+    "GraphConverter",
+    "base64_dict",
+    "is_numpy_array",
+    "is_plain",
+    "is_plain_tree",
+    "numpy_value",
+    "simple_forms",
+]
 
 NO_VALUE: Final = object()
 
@@ -107,11 +117,15 @@ class _NotPlainError(Exception):
     """There is something else in the graph."""
 
 
+class _TooMuchError(Exception):
+    """The graph is much larger when written as a tree."""
+
+
 class _Inspector(pickle.Pickler):
     """Asks Python only about what is not exactly of a type that pickle itself is made for; writes nothing."""
 
-    def __init__(self, extra: frozenset[type]) -> None:
-        super().__init__(_NOWHERE, 5)
+    def __init__(self, extra: frozenset[type], limit: int) -> None:
+        super().__init__(_Nowhere(limit), 5)
         self._extra = extra
 
     def reducer_override(self, obj: Any) -> Any:
@@ -123,26 +137,53 @@ class _Inspector(pickle.Pickler):
 
 
 class _Nowhere:
+    """A file that forgets what is written, if it is not too much."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
     def write(self, data: Any) -> None:
-        """Forget it."""
-
-
-_NOWHERE: Final = _Nowhere()
+        self._left -= len(data)
+        if self._left < 0:
+            raise _TooMuchError
 
 
 def _nothing() -> None:
     """What `_Inspector` pickles for what it is not interested in."""
 
 
+_UNLIMITED: Final = sys.maxsize
+
+
 def is_plain(value: Any, extra: frozenset[type]) -> bool:
     """Whether a graph consists of exactly the builtin types, and those in ``extra``.
 
-    The builtin types are None, bool, int, float, str, bytes, bytearray and the containers. This walk of the pickler takes a
-    third of the time of one that is written in Python.
+    The builtin types are None, bool, int, float, str, bytes, bytearray and the containers. This walk of the pickler takes
+    a third of the time of one that is written in Python.
     """
     try:
-        _Inspector(extra).dump(value)
+        _Inspector(extra, _UNLIMITED).dump(value)
     except Exception:  # recursion, a graph that another thread changes, ...
+        return False
+    return True
+
+
+def is_plain_tree(value: Any, extra: frozenset[type], limit: int) -> bool:
+    """As `is_plain`, and the graph does not refer to itself.
+
+    Args:
+        value: the graph.
+        extra: more types.
+        limit: number of bytes to pickle until circular references are not looked for any more. Without a limit it would
+            take forever to look at graphs whose objects are shared by many, which are shared by many in turn, ...
+    """
+    try:
+        inspector = _Inspector(extra, limit)
+        inspector.fast = True  # no memory of objects that were seen; it complains about circular references instead
+        inspector.dump(value)
+    except _TooMuchError:
+        return is_plain(value, extra)
+    except Exception:
         return False
     return True
 
