@@ -16,7 +16,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Final
 
@@ -65,6 +65,7 @@ class SocketConnection:
         "eof",
         "keep_open",
         "objectId",
+        "on_stall",
         "output_pending",
         "peer_address",
         "sock",
@@ -83,6 +84,9 @@ class SocketConnection:
         self.peer_address = peer_address
         #: the other end has closed, or the connection is lost
         self.eof = False
+        #: called instead of waiting, when the rest of a message has not come within `idle_timeout` or, on a
+        #: non-blocking socket, at once; it returns when bytes have come. What it raises leaves the buffer as it is.
+        self.on_stall: Callable[[], object] | None = None
         #: bytes that `buffer_output` mode has queued and the other end has not taken yet
         self.output_pending = 0
         self._reader = FrameReader()
@@ -166,7 +170,9 @@ class SocketConnection:
         """A receive failed with ``error``: wait and repeat if nothing was there yet, else raise what it means."""
         while isinstance(error, _WOULD_BLOCK):
             # the kernel's receive timeout of an idle-aware server, or a non-blocking socket
-            if not self._wait_for_socket(self.sock.gettimeout() or None):
+            if self.on_stall is not None:
+                self.on_stall()
+            elif not self._wait_for_socket(self.sock.gettimeout() or None):
                 raise self._timed_out()
             try:
                 return self.sock.recv(4096)

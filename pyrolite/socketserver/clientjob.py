@@ -23,6 +23,10 @@ log = logging.getLogger("pyrolite.threadpoolserver")
 BRIEF_WAIT: Final = 0.002
 
 
+class _StepAside(BaseException):
+    """The worker is wanted elsewhere while it waits for the rest of a message; passes through the daemon."""
+
+
 class ConnectionHost(Protocol):
     """The server of a connection, as the connection sees it."""
 
@@ -104,7 +108,10 @@ class ClientConnectionJob:
             return False
         worker = threading.current_thread()
         if self.host is not None and isinstance(worker, Worker):
-            return self._serve_requests(worker, self.host)
+            if not self._serve_requests(worker, self.host):
+                return False
+            conn.on_stall = None
+            return self.host.park(self)
         while True:
             self.daemon.handleRequest(conn)
 
@@ -129,12 +136,12 @@ class ClientConnectionJob:
         self.csock.close()
 
     def _serve_requests(self, worker: Worker, host: ConnectionHost) -> bool:
-        """True when the connection has been parked, False when it ends."""
+        """True when the worker is wanted elsewhere, False when the connection ends."""
         # One receive call and no lock per request: the receive itself ends after BRIEF_WAIT, by the system's timeout,
         # when the client is idle. Only then the worker goes where it can be called away; at once the first time, if
         # connections are parked already.
         conn, daemon, pool = self.csock, self.daemon, worker.pool
-        in_kernel = conn.idle_timeout(BRIEF_WAIT)
+        in_kernel = self._prepare(worker)
         impatient = host.crowded
         while True:
             if impatient:
@@ -145,15 +152,35 @@ class ClientConnectionJob:
                 worker.receiving = False
             if not arrived:
                 if not self._idle(worker):
-                    return host.park(self)
+                    return True
                 impatient = False
                 continue
             if conn.eof and not conn.buffered:
                 log.debug("client disconnected: %r", self.caddr)
                 return False
-            daemon.handleRequest(conn)
+            try:
+                daemon.handleRequest(conn)
+            except _StepAside:
+                return True
             if pool.attention and (host.shutting_down or pool.take_over(worker)):
-                return host.park(self)
+                return True
+
+    def _prepare(self, worker: Worker) -> bool:
+        """Let no client hold the worker by sending half a message ([HRD-13]); True: the system ends receive calls.
+
+        With COMMTIMEOUT the worker waits for the rest itself, since that has a deadline.
+        """
+        conn = self.csock
+        in_kernel = conn.idle_timeout(BRIEF_WAIT)
+        if not in_kernel and not self.timeout:
+            conn.sock.setblocking(False)
+
+        def wait_or_step_aside() -> None:
+            if not self._idle(worker):
+                raise _StepAside
+
+        conn.on_stall = None if self.timeout else wait_or_step_aside
+        return in_kernel
 
     def _idle(self, worker: Worker) -> bool:
         """Wait for the next request; False when the worker is wanted elsewhere."""
@@ -196,6 +223,7 @@ class ClientConnectionJob:
                 self.handshaken = False
                 run_disconnect_hook(log, self.daemon, self.csock)
         finally:
+            self.csock.on_stall = None
             self.csock.close()
             if self.host is not None:
                 self.host.forget(self)

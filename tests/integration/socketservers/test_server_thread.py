@@ -103,6 +103,24 @@ def test_parked_connection_with_half_a_message(start_server: Any) -> None:
     assert other.call(b"z") == b"z"
 
 
+@pytest.mark.parametrize("size", [10, 500_000])
+def test_half_messages_bind_no_worker(start_server: Any, size: int) -> None:
+    """[HRD-13], [SEC-40] More clients than workers send half a message and wait: the others are served all the same."""
+    running = start_server(THREADPOOL_SIZE=2, THREADPOOL_SIZE_MIN=1, THREADPOOL_WAIT=5.0)
+    slow = [running.client() for _ in range(6)]
+    messages = [client.message(MSG_INVOKE, bytes([number]) * size) for number, client in enumerate(slow)]
+    for client, message in zip(slow, messages, strict=True):
+        client.sock.sendall(message[: len(message) // 2])
+    for _ in range(3):
+        client = running.client()
+        assert [client.call(b"x") for _ in range(3)] == [b"x"] * 3
+    for number in (5, 0, 3, 1, 2, 4):
+        slow[number].sock.sendall(messages[number][len(messages[number]) // 2 :])
+        frame = slow[number].receive()
+        assert (frame.seq, bytes(frame.data)) == (slow[number].seq, bytes([number]) * size)
+        assert slow[number].call(b"again") == b"again"
+
+
 def test_more_active_connections_than_workers(start_server: Any) -> None:
     """[BYD-1] With more busy clients than workers they take turns."""
     running = start_server(THREADPOOL_SIZE=2, THREADPOOL_SIZE_MIN=1)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pyrolite.wire.message import MSG_INVOKE
+
 from .conftest import RawClient, Running
 
 BOTH = pytest.mark.parametrize("name", ["thread", "multiplex"])
@@ -67,6 +69,20 @@ def test_parking(start_server: Any, certificate: Path) -> None:
         for number, client in enumerate(clients):
             assert client.call(b"%d" % number) == b"%d" % number
     assert running.server.stats()["connections_parked"] >= 10
+
+
+def test_half_messages_bind_no_worker(start_server: Any, certificate: Path) -> None:
+    """[HRD-13], [SEC-40] Half messages over TLS: other clients are served all the same."""
+    running = start_tls(start_server, "thread", certificate, THREADPOOL_SIZE=2, THREADPOOL_SIZE_MIN=1)
+    slow = [tls_client(running, certificate).handshake() for _ in range(4)]
+    messages = [client.message(MSG_INVOKE, bytes([number]) * 50_000) for number, client in enumerate(slow)]
+    for client, message in zip(slow, messages, strict=True):
+        client.sock.sendall(message[:25_000])
+    assert tls_client(running, certificate).handshake().call(b"x") == b"x"
+    for number, client in enumerate(slow):
+        client.sock.sendall(messages[number][25_000:])
+        assert bytes(client.receive().data) == bytes([number]) * 50_000
+        assert len(client.call(b"L" * 3_000_000)) == 3_000_000
 
 
 @BOTH
