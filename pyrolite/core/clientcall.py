@@ -77,7 +77,13 @@ def exchange(
         if compressed:
             flags |= FLAGS_COMPRESSED
     state = current_context._state
-    head = _head(proxy, state, serializer.serializer_id, flags, payload, blob_info)
+    extra = proxy._pyroAnnotations()
+    hmac_key = own["_pyroHmacKeyValue"]
+    limit = config.MAX_MESSAGE_SIZE
+    if extra or state.annotations or state.correlation is not None or hmac_key or blob_info is not None:
+        head = _annotated_head(proxy, state, serializer.serializer_id, flags, payload, extra, blob_info)
+    else:
+        head = v48.pack(MSG_INVOKE, flags, own["_pyroSeq"], serializer.serializer_id, len(payload), b"", limit)
     if config.LOGWIRE:
         log_sent("proxy wiredata sending", (head, payload))
     if state.in_request:
@@ -89,7 +95,7 @@ def exchange(
         if flags & FLAGS_ONEWAY:
             return None
         del payload, head  # while waiting for the answer, the request needs no memory
-        frame = connection.receive_frame(_RESULT_ONLY, own["_pyroHmacKeyValue"], config.MAX_MESSAGE_SIZE)
+        frame = connection.receive_frame(_RESULT_ONLY, hmac_key, limit)
     except BaseException:
         # whatever comes later on this connection must not be taken for the answer to another call
         proxy._pyroFailed(connection)
@@ -99,19 +105,23 @@ def exchange(
     return _result(proxy, connection, state, frame, serializer)
 
 
-def _head(
-    proxy: Proxy, state: CallState, serializer_id: int, flags: int, payload: Buffer, blob_info: bytes | None
+def _annotated_head(
+    proxy: Proxy,
+    state: CallState,
+    serializer_id: int,
+    flags: int,
+    payload: Buffer,
+    extra: Mapping[str, Any],
+    blob_info: bytes | None,
 ) -> bytes:
-    """Header and annotations of a request."""
-    own = proxy.__dict__
-    hmac_key = own["_pyroHmacKeyValue"]
-    limit = own["_pyroConfig"].MAX_MESSAGE_SIZE
-    annotations = outgoing_annotations(proxy, state)
+    """Header and annotations of a request that has annotations."""
+    annotations = outgoing_annotations(state, extra)
     if blob_info is not None:
         annotations[ANNOTATION_BLOB_INFO] = blob_info
-    if not annotations and not hmac_key:
-        return v48.pack(MSG_INVOKE, flags, own["_pyroSeq"], serializer_id, len(payload), b"", limit)
-    head, _ = v48.encode(MSG_INVOKE, flags, own["_pyroSeq"], serializer_id, payload, annotations, hmac_key, limit)
+    limit = proxy._pyroConfig.MAX_MESSAGE_SIZE
+    head, _ = v48.encode(
+        MSG_INVOKE, flags, proxy._pyroSeq, serializer_id, payload, annotations, proxy._pyroHmacKey, limit
+    )
     if state.annotations:
         state.forget_sent()
     return head
@@ -144,12 +154,11 @@ def _result(
         raise
 
 
-def outgoing_annotations(proxy: Proxy, state: CallState) -> dict[str, Any]:
-    """The annotations of a request: the context's, the correlation id, then the proxy's ([WIRE-24])."""
+def outgoing_annotations(state: CallState, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The annotations of a request: the context's, the correlation id, then ``extra`` ones of the proxy ([WIRE-24])."""
     annotations = _without_reserved(state.take_annotations()) if state.annotations else {}
     if state.correlation is not None:
         annotations[ANNOTATION_CORRELATION] = state.correlation
-    extra = proxy._pyroAnnotations()
     if extra:
         annotations.update(_without_reserved(extra))
     return annotations

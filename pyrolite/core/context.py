@@ -15,7 +15,7 @@ from pyrolite.wire.message import ANNOTATION_CORRELATION, Frame
 if TYPE_CHECKING:
     from pyrolite.net.connection import SocketConnection
 
-__all__ = ["CallState", "correlation_from", "current_context", "fresh_correlation", "set_aside"]
+__all__ = ["CallState", "correlation_from", "current_context", "set_aside"]
 
 _random_bits = random.getrandbits
 #: version and variant bits of a random UUID (RFC 4122)
@@ -23,23 +23,17 @@ _UUID4_CLEAR: Final = ~((0xF000 << 64) | (0xC000 << 48))
 _UUID4_SET: Final = (4 << 76) | (0x8000 << 48)
 
 
-def fresh_correlation() -> bytes:
-    """The 16 bytes of a new random UUID.
-
-    Ids for log files, not secrets: the process's random generator is enough, and saves a system call per request.
-    """
-    return ((_random_bits(128) & _UUID4_CLEAR) | _UUID4_SET).to_bytes(16, "big")
-
-
 def correlation_from(annotations: dict[str, bytes]) -> bytes:
-    """The correlation id in a message's annotations, or a fresh one ([WIRE-29]).
+    """The correlation id in a message's annotations, else the 16 bytes of a new random UUID ([WIRE-29]).
+
+    The ids are for log files and no secrets: the process's random generator is enough, and saves a system call.
 
     Raises:
         ValueError: the annotation is not 16 bytes long.
     """
     value = annotations.get(ANNOTATION_CORRELATION)
     if value is None:
-        return fresh_correlation()
+        return ((_random_bits(128) & _UUID4_CLEAR) | _UUID4_SET).to_bytes(16, "big")
     if len(value) != 16:
         raise ValueError("bytes is not a 16-char string")
     return value

@@ -51,6 +51,11 @@ __all__ = ["Answer", "Dispatcher"]
 
 log = logging.getLogger("pyrolite.core")
 
+_SPECIAL_PAYLOAD: Final = FLAGS_KEEPSERIALIZED | FLAGS_COMPRESSED
+#: What positional and keyword arguments arrive as ([WIRE-70]).
+_SEQUENCES: Final = frozenset({tuple, list})
+_KEYWORDS: Final = frozenset({dict, type(None)})
+
 #: Types of results that are no iterators, checked before the slow abstract base class.
 _PLAIN_RESULTS: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
 
@@ -125,8 +130,13 @@ class Dispatcher:
             if serializer is None:
                 raise SerializeError(f"message used serializer that is not accepted: {frame.serializer_id}")
             flags = frame[1]
-            object_id, name, vargs, kwargs = self._decode(frame, serializer)
-            target = self._find_object(object_id, connection)
+            if flags & _SPECIAL_PAYLOAD:
+                object_id, name, vargs, kwargs = self._decode_special(frame, serializer)
+            else:
+                object_id, name, vargs, kwargs = _decode(serializer, frame[5])
+            target = self.objects.get(object_id)
+            if target is None or isinstance(target, type):
+                target = self._make_target(target, object_id, connection)
             if flags & FLAGS_BATCH:
                 result: Any = self._run_batch(target, vargs)
             elif name in _ATTRIBUTE_ACCESS:
@@ -147,44 +157,28 @@ class Dispatcher:
         finally:
             context._state = before
 
-    def _decode(self, frame: Frame, serializer: SerializerBase) -> Request:
-        """The call in the payload ([WIRE-70], [WIRE-74], [WIRE-86])."""
+    def _decode_special(self, frame: Frame, serializer: SerializerBase) -> Request:
+        """The call in a payload that is compressed or a blob ([BLOB-11], [BLOB-13])."""
         if frame.flags & FLAGS_KEEPSERIALIZED:
             if frame.flags & FLAGS_BATCH:
                 raise ProtocolError("malformed blob annotation")
             target = blob.read_info(frame)
-            message = Message.from_frame(frame)
-            return target.object_id, target.method, (blob.SerializedBlob(target.info, message, is_blob=True),), {}
-        data = frame.data
-        plain: Buffer | None = None
+            argument = blob.SerializedBlob(target.info, Message.from_frame(frame), is_blob=True)
+            return target.object_id, target.method, (argument,), {}
         try:
-            plain = compression.decompress(data, self.config.MAX_MESSAGE_SIZE) if frame.flags & FLAGS_COMPRESSED else data
-            request: Any = serializer.loadsCall(plain)
+            data = compression.decompress(frame.data, self.config.MAX_MESSAGE_SIZE)
         except MessageTooLargeError:
             raise
         except SerializeError as error:
-            if plain is not None and error.__cause__ is not None and _decodes(serializer, plain):  # but it is no call
-                raise ProtocolError("malformed request") from error
             raise SerializeError(f"cannot deserialize request: {error}") from error
-        if isinstance(request, (tuple, list)) and len(request) == 4:
-            object_id, name, vargs, kwargs = request
-            if (
-                type(object_id) is str
-                and type(name) is str
-                and isinstance(vargs, (tuple, list))
-                and (kwargs is None or isinstance(kwargs, dict))
-            ):
-                return object_id, name, vargs, kwargs
-        raise ProtocolError("malformed request")
+        return _decode(serializer, data)
 
-    def _find_object(self, object_id: str, connection: SocketConnection) -> Any:
-        target = self.objects.get(object_id)
-        if target is None:
+    def _make_target(self, registered: Any, object_id: str, connection: SocketConnection) -> Any:
+        """The instance to call of a registered class; ``registered`` is what stands in the table, None for nothing."""
+        if registered is None:
             log.debug("unknown object requested: %r", object_id)
             raise DaemonError("unknown object")
-        if isinstance(target, type):
-            return self.instances.instance_for(target, connection)
-        return target
+        return self.instances.instance_for(registered, connection)
 
     def _find_method(self, target: Any, name: str) -> Callable[..., Any]:
         """The bound method ``name`` if clients may call it ([WIRE-72], [EXP-11]).
@@ -374,6 +368,19 @@ class Dispatcher:
             except MessageTooLargeError:
                 annotations = core_annotations
         return None
+
+
+def _decode(serializer: SerializerBase, data: Buffer) -> Request:
+    """The call in a payload ([WIRE-70], [WIRE-74], [WIRE-86])."""
+    try:
+        request = serializer.loadsCall(data)
+    except SerializeError as error:
+        raise SerializeError(f"cannot deserialize request: {error}") from error
+    if isinstance(request, (tuple, list)) and len(request) == 4:
+        object_id, name, vargs, kwargs = request
+        if type(object_id) is str and type(name) is str and type(vargs) in _SEQUENCES and type(kwargs) in _KEYWORDS:
+            return object_id, name, vargs, kwargs
+    raise ProtocolError("malformed request")
 
 
 def _serializer_or_marshal(serializer_id: int) -> SerializerBase:

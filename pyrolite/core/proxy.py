@@ -232,7 +232,7 @@ class Proxy:
             bool(config.METADATA),
             get_serializer(self._pyroSerializer or config.SERIALIZER),
             self._pyroSeq,
-            clientcall.outgoing_annotations(self, current_context._state),
+            clientcall.outgoing_annotations(current_context._state, self._pyroAnnotations()),
             self._pyroHmacKey,
         )
         welcome = open_connection(uri, offer, self._pyroTimeout or None, config)
