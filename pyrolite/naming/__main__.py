@@ -1,0 +1,5 @@
+"""``python -m pyrolite.naming`` runs the name server."""
+
+from pyrolite.naming.service import main
+
+main()
