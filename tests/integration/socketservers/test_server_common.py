@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
-from typing import Any
+import sys
+import threading
+from typing import Any, ClassVar
 
 import pytest
 
@@ -106,3 +109,132 @@ def test_never_initialised(name: str) -> None:
     assert server.sockets == []
     server.shutdown()
     server.close()
+
+
+@BOTH
+def test_listening_socket(start_server: Any, name: str) -> None:
+    """[SRV-3] Its options, and how many clients may wait to be accepted."""
+    sock = start_server(name).server.sock
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) or sys.platform == "win32"
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert not sock.get_inheritable()
+    sock = start_server(name, SOCK_REUSE=False, SOCK_NODELAY=False).server.sock
+    assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+    assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@BOTH
+@pytest.mark.parametrize("nodelay", [True, False])
+def test_accepted_socket(start_server: Any, name: str, nodelay: bool) -> None:
+    """[BYD-6], [BYD-58], [SRV-3] Accepted connections have the options too, wherever they get them from."""
+    running = start_server(name, SOCK_NODELAY=nodelay)
+    seen: list[tuple[int, int, bool]] = []
+
+    def look(conn: SocketConnection) -> bytes:
+        options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_NODELAY)]
+        keepalive, no_delay = (conn.sock.getsockopt(*option) for option in options)
+        seen.append((bool(keepalive), bool(no_delay), conn.sock.get_inheritable()))
+        return b""
+
+    running.daemon.behaviours[b"look"] = look
+    running.client().call(b"look")
+    assert seen == [(True, nodelay, False)]
+
+
+def test_accepted_socket_timeout(start_server: Any) -> None:
+    """[SRV-6] The thread server's connections have COMMTIMEOUT as it was when they were accepted."""
+    running = start_server("thread", COMMTIMEOUT=7.0)
+    running.daemon.behaviours[b"timeout"] = lambda conn: repr(conn.timeout).encode()
+    first = running.client()
+    assert first.call(b"timeout") == b"7.0"
+    running.config.COMMTIMEOUT = 0.0
+    second = running.client()
+    assert second.call(b"timeout") == b"None"
+    assert first.call(b"timeout") == b"7.0"
+
+
+@BOTH
+def test_errors_of_accept(
+    start_server: Any, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[SRV-8] An error of `accept` is logged and does not end the loop."""
+    running = start_server(name)
+
+    class Failing:
+        """The listening socket, whose first `accept` fails."""
+
+        failures: ClassVar[list[OSError]] = [OSError(errno.EPROTO, "protocol error"), ConnectionAbortedError("aborted")]
+
+        def __init__(self, sock: socket.socket) -> None:
+            self._sock = sock
+
+        def accept(self) -> Any:
+            if self.failures:
+                raise self.failures.pop()
+            return self._sock.accept()
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(self._sock, attribute)
+
+    acceptor = running.server._acceptor
+    monkeypatch.setattr(acceptor, "sock", Failing(acceptor.sock))
+    assert running.client().call(b"x") == b"x"
+    assert Failing.failures == []
+    assert [message for message in caplog.messages if "accept" in message] == [
+        "error during accept(): [Errno 71] protocol error"
+    ]
+    assert running.thread.is_alive()
+
+
+@BOTH
+def test_stats(start_server: Any, name: str) -> None:
+    """[BYD-7] Connections and workers are counted."""
+    running = start_server(name, THREADPOOL_SIZE=2, THREADPOOL_SIZE_MIN=1)
+    clients = [running.client() for _ in range(4)]
+    for client in clients:
+        client.call(b"x")
+    stats = running.server.stats()
+    assert (stats["connections_open"], stats["connections_total"]) == (4, 4)
+    if name == "thread":
+        assert (stats["workers_limit"], stats["workers_busy"] + stats["workers_idle"]) == (2, 2)
+        assert stats["connections_parked"] >= 2
+    else:
+        assert (stats["workers_limit"], stats["workers_busy"], stats["connections_parked"]) == (0, 0, 0)
+    for client in clients[:3]:
+        client.close()
+    running.eventually(lambda: running.server.stats()["connections_open"] == 1)
+    assert running.server.stats()["connections_total"] == 4
+
+
+def test_repr(start_server: Any) -> None:
+    """[SRV-35], [SRV-26] What the servers say of themselves."""
+    running = start_server("multiplex")
+    assert repr(running.server) == f"<SocketServer_Multiplex on {running.server.locationStr}; 0 connections>"
+    running.client()
+    assert repr(running.server) == f"<SocketServer_Multiplex on {running.server.locationStr}; 1 connections>"
+    running = start_server("thread", THREADPOOL_SIZE_MIN=3)
+    assert repr(running.server) == f"<SocketServer_Threadpool on {running.server.locationStr}; 3 workers>"
+
+
+@BOTH
+def test_buffered_input_is_bounded(start_server: Any, name: str) -> None:
+    """[SEC-41], [HRD-11], [HRD-5] A server takes in little more than the message it works on, whatever is sent."""
+    running = start_server(name, THREADPOOL_SIZE=2, THREADPOOL_SIZE_MIN=1)
+    release, buffered = threading.Event(), []
+
+    def block(conn: SocketConnection) -> bytes:
+        release.wait(10)
+        buffered.append(conn.buffered)
+        return b""
+
+    running.daemon.behaviours[b"block"] = block
+    client = running.client()
+    message = client.message(MSG_INVOKE, b"block")
+    client.sock.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        client.sock.sendall(message + client.message(MSG_INVOKE, b"x" * 100_000) * 400)
+    release.set()
+    running.eventually(lambda: buffered)
+    assert buffered[0] <= 1 << 17
