@@ -7,9 +7,9 @@ import dis
 import logging
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pyrolite.errors import MessageTooLargeError, PyroError
+from pyrolite.errors import PyroError
 from pyrolite.tracebacks import formatTraceback
 
 if TYPE_CHECKING:
@@ -20,16 +20,20 @@ __all__ = ["ExceptionEncoder", "is_interrupt", "remote_form", "safe_text"]
 
 log = logging.getLogger("pyrolite.core")
 
-_RAISE_OPCODE = dis.opmap["RAISE_VARARGS"]
+#: Attributes of pyrolite's errors that tell of a connection of this side.
+_OWN_NOTES: Final = ("pyroMsg", "partialData")
+_RAISE_OPCODE: Final = dis.opmap["RAISE_VARARGS"]
 
 
 def safe_text(value: Any) -> str:
     """``str(value)`` in characters that every serializer can encode, whatever its class does ([HRD-23])."""
     try:
         text = str(value)
-    except Exception:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         text = f"<{type(value).__name__} whose text is not available>"
-    return text.encode("ascii", "backslashreplace").decode("ascii")
+    return str.encode(text, "ascii", "backslashreplace").decode("ascii")
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -61,54 +65,80 @@ class ExceptionEncoder:
         self._config = config
 
     def attach_traceback(self, error: BaseException) -> list[str]:
-        """Set ``_pyroTraceback``, the formatted traceback, on ``error`` where it takes attributes ([ERR-10])."""
+        """Set ``_pyroTraceback``, the formatted traceback, on ``error`` where it takes attributes ([ERR-10]).
+
+        What the library noted in it about a connection of this side is taken off: that is nobody else's business, and
+        unknown to other implementations.
+        """
         lines: list[str] = []
         if self._config.SEND_TRACEBACKS:
             try:
                 lines = formatTraceback(
                     type(error), error, error.__traceback__, detailed=self._config.DETAILED_TRACEBACK
                 )
-            except Exception:  # formatting runs the exception's own code
+            except BaseException as why:  # formatting runs the exception's own code
+                if is_interrupt(why):
+                    raise
                 lines = [f"{type(error).__name__}: the traceback could not be formatted\n"]
-        with contextlib.suppress(Exception):  # an exception class may refuse attributes in any way it likes
-            error._pyroTraceback = lines  # type: ignore[attr-defined]
+        if isinstance(error, PyroError):
+            for name in _OWN_NOTES:
+                vars(error).pop(name, None)
+        _set_traceback(error, lines)
         return lines
 
     def payloads(self, error: BaseException, serializer: SerializerBase) -> Iterator[bytes]:
-        """Serialized forms of ``error``, from the complete one to shorter and safer ones; the last always exists."""
+        """Serialized forms of ``error``, from the complete one to shorter and safer ones; the last always exists.
+
+        The second and all further ones are for the case that the form before is too large for a message ([HRD-25]).
+        """
         error = remote_form(error)
         lines = self.attach_traceback(error)
-        try:
-            yield serializer.dumps(error)
-            why: Exception | None = None
-        except Exception as failure:
-            why = failure
-        if why is not None:
-            yield self._encode(self._stand_in(error, why, lines), serializer)
-        # only reached when the forms above were too large for a message
-        if isinstance(error, MessageTooLargeError):
-            yield self._encode(MessageTooLargeError(safe_text(error)), serializer)
-        yield self._encode(PyroError(f"{type(error).__name__}: {safe_text(error)[:200]}"), serializer)
+        complete, why = _attempt(error, serializer)
+        if complete is not None:
+            yield complete
+            _set_traceback(error, [])
+            shorter, _ = _attempt(error, serializer)
+            if shorter is not None and len(shorter) < len(complete):
+                yield shorter
+        else:
+            yield self._encode(_stand_in(error, why, lines), serializer)
+        yield self._encode(PyroError(f"{safe_text(type(error).__name__)}: {safe_text(error)[:200]}"), serializer)
         yield serializer.dumps(PyroError("error"))
 
     def substitute(self, error: BaseException, serializer: SerializerBase) -> BaseException:
         """``error``, or what stands in for it when it cannot be serialized ([WIRE-81])."""
-        try:
-            serializer.dumps(error)
-        except Exception as why:
-            return self._stand_in(error, why, list(getattr(error, "_pyroTraceback", None) or []))
-        return error
-
-    def _stand_in(self, error: BaseException, why: Exception, lines: list[str]) -> PyroError:
-        stand_in = PyroError(
-            f"Error serializing exception: {safe_text(why)}. Original exception: {type(error)!r}: {safe_text(error)}"
-        )
-        stand_in._pyroTraceback = [safe_text(line) for line in lines]  # type: ignore[attr-defined]
-        return stand_in
+        payload, why = _attempt(error, serializer)
+        if payload is not None:
+            return error
+        return _stand_in(error, why, list(getattr(error, "_pyroTraceback", None) or []))
 
     def _encode(self, error: PyroError, serializer: SerializerBase) -> bytes:
-        try:
-            return serializer.dumps(error)
-        except Exception:
-            log.exception("an exception could not be serialized in any form")
-            return serializer.dumps(PyroError("an error occurred that could not be described"))
+        payload, why = _attempt(error, serializer)
+        if payload is not None:
+            return payload
+        log.error("an exception could not be serialized in any form", exc_info=why)
+        return serializer.dumps(PyroError("an error occurred that could not be described"))
+
+
+def _attempt(error: BaseException, serializer: SerializerBase) -> tuple[bytes | None, BaseException | None]:
+    """The serialized form of ``error``, or why there is none: code of the exception's class may do anything."""
+    try:
+        return serializer.dumps(error), None
+    except BaseException as why:
+        if is_interrupt(why):
+            raise
+        return None, why
+
+
+def _set_traceback(error: BaseException, lines: list[str]) -> None:
+    with contextlib.suppress(Exception):  # an exception class may refuse attributes in any way it likes
+        error._pyroTraceback = lines  # type: ignore[attr-defined]
+
+
+def _stand_in(error: BaseException, why: BaseException | None, lines: list[str]) -> PyroError:
+    stand_in = PyroError(
+        f"Error serializing exception: {safe_text(why)}. "
+        f"Original exception: {safe_text(type(error))}: {safe_text(error)}"
+    )
+    stand_in._pyroTraceback = [safe_text(line) for line in lines]  # type: ignore[attr-defined]
+    return stand_in

@@ -24,8 +24,9 @@ class InstanceTable:
 
     def __init__(self) -> None:
         self.singletons: dict[type, Any] = {}
-        # makes the creation of a single instance happen once; held while the creator runs, by the meaning of "single"
-        self._creation_lock = threading.RLock()
+        # One for each class in single mode: makes its creation happen once. Held while the creator runs, by the meaning
+        # of "single"; one for all classes could make a creator wait for itself that calls another object of the daemon.
+        self._creation_locks: dict[type, threading.RLock] = {}
 
     def instance_for(self, cls: type, connection: SocketConnection) -> Any:
         """The instance of ``cls`` that serves the current request of ``connection`` ([DMN-70] to [DMN-72]).
@@ -41,10 +42,11 @@ class InstanceTable:
         if mode == "percall":
             return _create(cls, creator)
         if mode == "single":
-            with self._creation_lock:
-                if cls not in self.singletons:
-                    self.singletons[cls] = _create(cls, creator)
-                return self.singletons[cls]
+            if cls not in self.singletons:
+                with self._creation_locks.setdefault(cls, threading.RLock()):
+                    if cls not in self.singletons:
+                        self.singletons[cls] = _create(cls, creator)
+            return self.singletons[cls]
         raise DaemonError(f"invalid instancemode in registered class: {mode!r}")
 
 

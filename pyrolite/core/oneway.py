@@ -37,7 +37,10 @@ class OnewayPool:
         self._closed = False
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Have ``task`` run; waits while the queue is full, which keeps the caller from reading more requests."""
+        """Have ``task`` run; waits while the queue is full, which keeps the caller from reading more requests.
+
+        If no thread at all can be started, the task runs in the calling one: nothing is dropped ([HRD-19]).
+        """
         config = self._config
         with self._lock:
             while len(self._queue) >= config.ONEWAY_QUEUE_SIZE and not self._closed:
@@ -47,31 +50,33 @@ class OnewayPool:
             self._queue.append(task)
             if self._idle >= len(self._queue):
                 self._work.notify()
-            elif self._threads < (config.ONEWAY_POOL_SIZE or config.THREADPOOL_SIZE):
-                self._start_thread()
+                return
+            if self._threads >= (config.ONEWAY_POOL_SIZE or config.THREADPOOL_SIZE) or self._start_thread():
+                return
+            self._queue.pop()
+        task()
 
-    def _start_thread(self) -> None:
+    def _start_thread(self) -> bool:
+        """Add a thread; False when there is none at all, and none can be started."""
         self._threads += 1
         try:
             threading.Thread(target=self._run, name="oneway-call", daemon=True).start()
         except RuntimeError:
             self._threads -= 1
-            if self._threads == 0:
-                # nobody would ever run it
-                self._queue.pop()
-                raise
-            log.warning("cannot start another thread for oneway calls; they wait for one of %d", self._threads)
+            log.warning("cannot start another thread for oneway calls, which have %d", self._threads)
+        return self._threads > 0
 
     def _run(self) -> None:
         while True:
             with self._lock:
+                signalled = True
                 while not self._queue:
+                    if self._closed or not signalled:
+                        self._threads -= 1
+                        return
                     self._idle += 1
                     signalled = self._work.wait(_IDLE_SECONDS)
                     self._idle -= 1
-                    if (not signalled or self._closed) and not self._queue:
-                        self._threads -= 1
-                        return
                 task = self._queue.popleft()
                 self._room.notify()
             try:
