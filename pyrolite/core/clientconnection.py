@@ -74,6 +74,7 @@ def open_connection(uri: URI, offer: Offer, timeout: float | None, config: Confi
             timeout=config.CONNECT_TIMEOUT or timeout,
             nodelay=config.SOCK_NODELAY,
             sslContext=_tls_context(config, unix=uri.sockname is not None),
+            prefer_ip_version=config.PREFER_IP_VERSION,
         )
         connection = SocketConnection(sock, uri.object, peer_address=location)
         try:

@@ -145,6 +145,8 @@ def createSocket(
     ipv6: bool | None = False,
     nodelay: bool = True,
     sslContext: ssl.SSLContext | None = None,
+    *,
+    prefer_ip_version: int | None = None,
 ) -> socket.socket:
     """A stream socket: listening at ``bind``, or connected with ``connect``, or plain if neither is given.
 
@@ -158,6 +160,7 @@ def createSocket(
         noinherit: see `setNoInherit`.
         ipv6: IPv6 only; None: as PREFER_IP_VERSION says, where the address leaves that open.
         nodelay: see `setNoDelay`.
+        prefer_ip_version: PREFER_IP_VERSION of the owner's configuration; None: of the global one.
         sslContext: speak TLS. A listening socket accepts at once: connections are negotiated at their first transfer.
 
     Raises:
@@ -168,9 +171,10 @@ def createSocket(
     """
     if bind and connect:
         raise ValueError("bind and connect cannot both be specified at the same time")
-    force_ipv6 = bool(ipv6) or (ipv6 is None and config.PREFER_IP_VERSION == 6)
-    targets = _targets(bind or connect, force_ipv6, "bind" if bind else "in connect")
-    if bind or config.PREFER_IP_VERSION:
+    version = config.PREFER_IP_VERSION if prefer_ip_version is None else prefer_ip_version
+    force_ipv6 = bool(ipv6) or (ipv6 is None and version == 6)
+    targets = _targets(bind or connect, version, force_ipv6, "bind" if bind else "in connect")
+    if bind or version:
         del targets[1:]
     for number, (family, target) in enumerate(targets, 1):
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -203,7 +207,7 @@ def _set_options(
         setNoInherit(sock)
 
 
-def _targets(address: Address | None, force_ipv6: bool, use: str) -> list[tuple[int, Address | None]]:
+def _targets(address: Address | None, version: int, force_ipv6: bool, use: str) -> list[tuple[int, Address | None]]:
     """Family and socket address of everything that ``address`` may mean, the preferred one first."""
     if address is None:
         return [(socket.AF_INET6 if force_ipv6 else socket.AF_INET, None)]
@@ -216,7 +220,7 @@ def _targets(address: Address | None, force_ipv6: bool, use: str) -> list[tuple[
     host, port = address[:2]
     if not host:
         return [(socket.AF_INET6, ("", port, 0, 0)) if force_ipv6 else (socket.AF_INET, ("", port))]
-    found = lookup(host, port)
+    found = lookup(host, port, 0 if ":" in host else version)
     if force_ipv6:
         found = [pair for pair in found if pair[0] == socket.AF_INET6]
         if not found:

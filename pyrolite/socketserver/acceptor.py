@@ -74,6 +74,7 @@ class Acceptor:
                 timeout=configuration.COMMTIMEOUT,
                 noinherit=True,
                 nodelay=configuration.SOCK_NODELAY,
+                prefer_ip_version=configuration.PREFER_IP_VERSION,
             )
         self._pid = os.getpid()
         self.sock.setblocking(False)

@@ -377,6 +377,19 @@ def test_all_addresses_are_tried(names: dict[str, list[str]]) -> None:
         createSocket(connect=("several.example", port), timeout=5)
 
 
+def test_preference_of_the_owner(names: dict[str, list[str]]) -> None:
+    """[BYD-33], [SOC-9] The PREFER_IP_VERSION of a configuration of one's own."""
+    names["several.example"] = ["127.0.0.2", "127.0.0.1"]
+    with createSocket(bind=("127.0.0.1", 0)) as server:
+        address = ("several.example", server.getsockname()[1])
+        with createSocket(connect=address, timeout=5, prefer_ip_version=0) as client:
+            assert client.getpeername() == server.getsockname()
+        with pytest.raises(ConnectionRefusedError):
+            createSocket(connect=address, timeout=5, prefer_ip_version=4)
+    with pytest.raises(OSError, match="^unable to determine IPV6 address$"):
+        createSocket(connect=("four.example", 9), prefer_ip_version=6)
+
+
 # ---- broadcast, ports
 
 
