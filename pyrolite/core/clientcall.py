@@ -118,12 +118,12 @@ def _annotated_head(
     annotations = outgoing_annotations(state, extra)
     if blob_info is not None:
         annotations[ANNOTATION_BLOB_INFO] = blob_info
+    if state.annotations:  # also when they turn out to be invalid: the next call is to work again
+        state.forget_sent()
     limit = proxy._pyroConfig.MAX_MESSAGE_SIZE
     head, _ = v48.encode(
         MSG_INVOKE, flags, proxy._pyroSeq, serializer_id, payload, annotations, proxy._pyroHmacKey, limit
     )
-    if state.annotations:
-        state.forget_sent()
     return head
 
 
@@ -228,7 +228,10 @@ def _special_result(
         _drop_after_garbage(proxy, connection, error)
         raise
     if flags & FLAGS_EXCEPTION:
-        _raise_remote(proxy, connection, result, frame.annotations)
+        try:
+            _raise_remote(proxy, connection, result, frame.annotations)
+        finally:
+            del result  # break the cycle of exception, traceback and this frame ([HRD-44])
     return result
 
 
@@ -266,7 +269,7 @@ def _raise_remote(
     try:
         raise error  # raised by the remote object: the traceback of the server is in its _pyroTraceback
     finally:
-        del error  # break the cycle of exception, traceback and this frame ([HRD-44])
+        del error  # the same cycle again
 
 
 def _server_hangs_up(error: BaseException, annotations: Mapping[str, bytes]) -> bool:
