@@ -9,7 +9,9 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
 
 from pyrolite.commandline import Lifetime, OptionParser, checked_port, errors_in_one_line, hmac_key, say
+from pyrolite.configuration import config
 from pyrolite.core import URI
+from pyrolite.core.uri import bracketed
 from pyrolite.naming.broadcast import BroadcastServer
 from pyrolite.naming.server import NameServerDaemon
 
@@ -51,7 +53,7 @@ def _start(
     storage: Any,
     hmac: bytes | str | None,
 ) -> _Started:
-    with _address_named(unixsocket, host, port):
+    with address_named(unixsocket, host or config.HOST, config.NS_PORT if port is None else port):
         daemon = NameServerDaemon(host, port, unixsocket, nathost=nathost, natport=natport, storage=storage)
     try:
         daemon._pyroHmacKey = hmac
@@ -65,7 +67,7 @@ def _start(
             elif bound.startswith("127."):
                 remark = "Not starting broadcast server for localhost."
             else:
-                with _address_named(None, bchost, bcport):
+                with address_named(None, bchost or config.NS_BCHOST, config.NS_BCPORT if bcport is None else bcport):
                     responder = BroadcastServer(internal_uri, bchost, bcport)
     except BaseException:
         daemon.close()
@@ -74,13 +76,13 @@ def _start(
 
 
 @contextlib.contextmanager
-def _address_named(unixsocket: str | None, host: str | None, port: int | None) -> Iterator[None]:
+def address_named(unixsocket: str | None, host: str | None, port: int) -> Iterator[None]:
     """Have errors of the system say which address they are about ([HRD-45])."""
     try:
         yield
     except OSError as error:
         if error.filename is None and error.errno is not None:
-            error.filename = unixsocket or ":".join(str(part) for part in (host, port) if part is not None) or None
+            error.filename = unixsocket or f"{bracketed(host or '')}:{port}"
         raise
 
 

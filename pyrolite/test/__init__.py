@@ -1,0 +1,1 @@
+"""The echo server, for trying out connections: under the name that Pyro4 has for it."""

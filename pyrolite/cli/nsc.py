@@ -1,0 +1,198 @@
+"""``pyrolite-nsc``: looks into the name server and changes what is in it ([NSC-1] to [NSC-4], [CLI-11] to [CLI-20])."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from pyrolite.commandline import OptionParser, checked_port, errors_in_one_line, hmac_key, say
+from pyrolite.core import _locateNS
+from pyrolite.errors import PyroError
+
+__all__ = ["handleCommand", "main"]
+
+_USAGE: Final = """[options] command [arguments]
+commands: list listmatching listmeta_all listmeta_any lookup ping
+          register remove removematching setmeta"""
+_EPILOG: Final = """\
+commands:
+  list [prefix]          show the registrations (whose name starts with prefix)
+  listmatching pattern   show those whose name matches a regular expression
+  listmeta_all tag...    show those that have all of these metadata tags
+  listmeta_any tag...    show those that have at least one of these
+  lookup name            show the URI and the metadata of a name
+  register name uri      register a name that is not registered yet
+  setmeta name [tag...]  replace the metadata of a name, without tags remove it
+  remove name            remove a name
+  removematching pattern remove all names that match a regular expression (asks first)
+  ping                   see whether the name server answers
+
+examples:
+  pyrolite-nsc list
+  pyrolite-nsc -n 192.168.1.5 register example.printer PYRO:printer@192.168.1.7:4444
+  pyrolite-nsc setmeta example.printer colour a4
+  pyrolite-nsc listmeta_any colour
+
+Exit code: 0 success, 1 error, 2 wrong usage.
+"""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the tool with these arguments, default those of the process; returns the exit code ([CLI-20]).
+
+    Raises:
+        SystemExit: the options, or the arguments of the command, are wrong.
+    """
+    parser = OptionParser("pyrolite-nsc", "Control the name server.", _EPILOG, usage=_USAGE)
+    parser.add_argument("-n", "--host", help="hostname of the name server")
+    parser.add_argument(
+        "-p", "--port", type=int, help="port of the name server (or broadcast port if no host is given)"
+    )
+    parser.add_argument("-u", "--unixsocket", metavar="NAME", help="Unix domain socket of the name server")
+    parser.add_key_option()
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what is done")
+    options, arguments = parser.parse(args)
+    key = hmac_key(options.key)
+    if not arguments or arguments[0] not in _COMMANDS:
+        parser.error("invalid or missing command")
+    host = f"./u:{options.unixsocket}" if options.unixsocket else options.host
+    with errors_in_one_line():
+        checked_port(options.port)
+    if options.verbose:
+        say("Locating name server...")
+    try:
+        nameserver = _locateNS(host, options.port, hmac_key=key)
+    except PyroError as error:
+        say(f"Error: {error}")
+        return 1
+    with nameserver:
+        if options.verbose:
+            say(f"Name server found: {nameserver._pyroUri}")
+        succeeded = handleCommand(nameserver, options, arguments)
+    if options.verbose:
+        say("Done.")
+    return 0 if succeeded else 1
+
+
+def handleCommand(nameserver: Any, options: Any, args: Sequence[str]) -> bool:
+    """Execute the command ``args[0]`` with the other arguments, and print the result or what went wrong.
+
+    Args:
+        nameserver: a proxy for a name server, or a `NameServer`.
+        options: the options of the tool; none of them matters here.
+        args: the command and its arguments.
+
+    Returns:
+        whether it succeeded.
+
+    Raises:
+        SystemExit: the command needs other arguments.
+    """
+    try:
+        _COMMANDS[args[0]](nameserver, args[1:])
+    except Exception as error:
+        say(f"Error: {type(error).__name__} - {_visible(str(error))}")
+        return False
+    return True
+
+
+def _visible(text: str) -> str:
+    """Text with control characters escaped: names come from anybody, and the terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def _print_list(entries: Mapping[str, tuple[str, Sequence[str]]], title: str = "") -> None:
+    say(f"--------START LIST {_visible(title)}")
+    for name, (uri, metadata) in sorted(entries.items()):
+        say(_visible(f"{name} --> {uri}"))
+        if metadata:
+            say(f"    metadata: {sorted(metadata)}")
+    say(f"--------END LIST {_visible(title)}")
+
+
+def _ping(nameserver: Any, args: Sequence[str]) -> None:
+    nameserver.ping()
+    say("Name server ping ok.")
+
+
+def _list(nameserver: Any, args: Sequence[str]) -> None:
+    if args:
+        _print_list(nameserver.list(prefix=args[0], return_metadata=True), f"- prefix '{args[0]}'")
+    else:
+        _print_list(nameserver.list(return_metadata=True))
+
+
+def _list_matching(nameserver: Any, args: Sequence[str]) -> None:
+    if len(args) != 1:
+        raise SystemExit("requires one argument: pattern")
+    _print_list(nameserver.list(regex=args[0], return_metadata=True), f"- regex '{args[0]}'")
+
+
+def _list_by_metadata(nameserver: Any, args: Sequence[str], search: str) -> None:
+    if not args:
+        raise SystemExit("requires at least one metadata tag argument")
+    _print_list(nameserver.list(**{search: list(args)}, return_metadata=True), " - searched by metadata")
+
+
+def _list_meta_all(nameserver: Any, args: Sequence[str]) -> None:
+    _list_by_metadata(nameserver, args, "metadata_all")
+
+
+def _list_meta_any(nameserver: Any, args: Sequence[str]) -> None:
+    _list_by_metadata(nameserver, args, "metadata_any")
+
+
+def _lookup(nameserver: Any, args: Sequence[str]) -> None:
+    if len(args) != 1:
+        raise SystemExit("requires one argument: name")
+    uri, metadata = nameserver.lookup(args[0], return_metadata=True)
+    say(_visible(str(uri)))
+    if metadata:
+        say(f"metadata: {sorted(metadata)}")
+
+
+def _register(nameserver: Any, args: Sequence[str]) -> None:
+    if len(args) != 2:
+        raise SystemExit("requires two arguments: name uri")
+    nameserver.register(args[0], args[1], safe=True)
+    say(f"Registered {_visible(args[0])}")
+
+
+def _remove(nameserver: Any, args: Sequence[str]) -> None:
+    if len(args) != 1:
+        raise SystemExit("requires one argument: name")
+    if nameserver.remove(args[0]):
+        say(f"Removed {_visible(args[0])}")
+    else:
+        say("Nothing removed")
+
+
+def _remove_matching(nameserver: Any, args: Sequence[str]) -> None:
+    if len(args) != 1:
+        raise SystemExit("requires one argument: pattern")
+    question = "Potentially removing lots of items from the Name server. Are you sure (y/n)?"
+    if input(question).strip() in {"y", "Y"}:
+        say(f"{nameserver.remove(regex=args[0])} items removed.")
+
+
+def _set_metadata(nameserver: Any, args: Sequence[str]) -> None:
+    if not args:
+        raise SystemExit("requires at least 2 arguments: uri and zero or more meta tags")
+    nameserver.set_metadata(args[0], list(args[1:]))
+    say("Metadata updated" if len(args) > 1 else "Metadata cleared")
+
+
+_COMMANDS: Final[dict[str, Callable[[Any, Sequence[str]], None]]] = {
+    "list": _list,
+    "listmatching": _list_matching,
+    "listmeta_all": _list_meta_all,
+    "listmeta_any": _list_meta_any,
+    "lookup": _lookup,
+    "ping": _ping,
+    "register": _register,
+    "remove": _remove,
+    "removematching": _remove_matching,
+    "setmeta": _set_metadata,
+}
