@@ -395,6 +395,9 @@ class Daemon:
         """Serve the handshake; False: the connection is to be closed."""
         return shake_hands(self, conn, denied_reason)
 
+    def _pyroRefused(self, error: BaseException) -> None:
+        """Called when a handshake is refused because of ``error``, before the client is told."""
+
     def handleRequest(self, conn: Any) -> None:
         """Read one request and answer it; an exception ends the connection.
 

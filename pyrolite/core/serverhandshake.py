@@ -140,6 +140,7 @@ def _refuse(
     peer = getattr(connection, "peer_address", None)
     level = logging.WARNING if isinstance(error, SecurityError) else logging.DEBUG
     log.log(level, "handshake with %r refused: %r", peer, error, extra={"peer": peer})
+    daemon._pyroRefused(error)
     serializer = get_serializer_by_id(serializer_id)
     try:
         payload = serializer.dumps(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
 from collections.abc import Collection, Iterable
@@ -364,6 +365,13 @@ class NameServerDaemon(Daemon):
             _warn(error)
             raise
 
+    def _pyroRefused(self, error: BaseException) -> None:
+        """The same for the handshake, where a serializer that is not accepted shows first."""
+        if isinstance(error, ProtocolError):
+            _warn(error)
+
 
 def _warn(error: ProtocolError) -> None:
-    warnings.warn(f"Pyro protocol error occurred: {error}", stacklevel=2)
+    # where warnings are errors, the client must get its answer nevertheless
+    with contextlib.suppress(UserWarning):
+        warnings.warn(f"Pyro protocol error occurred: {error}", stacklevel=3)
