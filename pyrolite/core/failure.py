@@ -7,6 +7,7 @@ import dis
 import logging
 import threading
 from collections.abc import Iterator
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite.errors import PyroError
@@ -38,9 +39,9 @@ def safe_text(value: Any) -> str:
 
 def is_interrupt(error: BaseException) -> bool:
     """Whether ``error`` is a real Ctrl-C, which ends the program, and not a KeyboardInterrupt that a method raised."""
-    if not isinstance(error, KeyboardInterrupt) or threading.current_thread() is not threading.main_thread():
+    if not issubclass(type(error), KeyboardInterrupt) or threading.current_thread() is not threading.main_thread():
         return False
-    traceback = error.__traceback__
+    traceback = _traceback_of(error)
     if traceback is None:
         return True
     while traceback.tb_next is not None:
@@ -51,11 +52,17 @@ def is_interrupt(error: BaseException) -> bool:
 
 def remote_form(error: BaseException) -> BaseException:
     """What the caller is told: the error itself, or a PyroError for those that would end the caller ([SER-56])."""
-    if isinstance(error, Exception):
+    if issubclass(type(error), Exception):  # not isinstance, which asks the exception itself
         return error
     told = PyroError(f"remote {type(error).__name__}: {safe_text(error)}")
-    told.__traceback__ = error.__traceback__
+    told.__traceback__ = _traceback_of(error)
     return told
+
+
+def _traceback_of(error: BaseException) -> TracebackType | None:
+    """Its traceback, past what its class makes of attribute access."""
+    traceback: TracebackType | None = BaseException.__getattribute__(error, "__traceback__")
+    return traceback
 
 
 class ExceptionEncoder:
@@ -74,16 +81,16 @@ class ExceptionEncoder:
         if self._config.SEND_TRACEBACKS:
             try:
                 lines = formatTraceback(
-                    type(error), error, error.__traceback__, detailed=self._config.DETAILED_TRACEBACK
+                    type(error), error, _traceback_of(error), detailed=self._config.DETAILED_TRACEBACK
                 )
             except BaseException as why:  # formatting runs the exception's own code
                 if is_interrupt(why):
                     raise
                 lines = [f"{type(error).__name__}: the traceback could not be formatted\n"]
-        if isinstance(error, PyroError):
-            for name in _OWN_NOTES:
-                vars(error).pop(name, None)
-        _set_traceback(error, lines)
+        if issubclass(type(error), PyroError):
+            _forget(error, *_OWN_NOTES)
+        with contextlib.suppress(Exception):  # an exception class may refuse attributes in any way it likes
+            error._pyroTraceback = lines  # type: ignore[attr-defined]
         return lines
 
     def payloads(self, error: BaseException, serializer: SerializerBase) -> Iterator[bytes]:
@@ -96,7 +103,7 @@ class ExceptionEncoder:
         complete, why = _attempt(error, serializer)
         if complete is not None:
             yield complete
-            _set_traceback(error, [])
+            _forget(error, "_pyroTraceback")
             shorter, _ = _attempt(error, serializer)
             if shorter is not None and len(shorter) < len(complete):
                 yield shorter
@@ -110,7 +117,10 @@ class ExceptionEncoder:
         payload, why = _attempt(error, serializer)
         if payload is not None:
             return error
-        return _stand_in(error, why, list(getattr(error, "_pyroTraceback", None) or []))
+        lines: list[str] = []
+        with contextlib.suppress(Exception):
+            lines = list(getattr(error, "_pyroTraceback", None) or [])
+        return _stand_in(error, why, lines)
 
     def _encode(self, error: PyroError, serializer: SerializerBase) -> bytes:
         payload, why = _attempt(error, serializer)
@@ -130,9 +140,11 @@ def _attempt(error: BaseException, serializer: SerializerBase) -> tuple[bytes | 
         return None, why
 
 
-def _set_traceback(error: BaseException, lines: list[str]) -> None:
-    with contextlib.suppress(Exception):  # an exception class may refuse attributes in any way it likes
-        error._pyroTraceback = lines  # type: ignore[attr-defined]
+def _forget(error: BaseException, *names: str) -> None:
+    """Take attributes off the exception, if they are there and can be taken off."""
+    with contextlib.suppress(Exception):
+        for name in names:
+            vars(error).pop(name, None)
 
 
 def _stand_in(error: BaseException, why: BaseException | None, lines: list[str]) -> PyroError:
