@@ -28,7 +28,6 @@ import pyrolite
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 ENVIRONMENTS = PROJECT / ".venv-peers"
-ENVIRONMENT = ENVIRONMENTS / "pyro4"
 #: What the environment contains; the name server tools and pickle-like serializers need the last four.
 REQUIREMENTS = ("Pyro4==4.82", "Pyro5==5.17", "serpent", "msgpack", "cloudpickle", "dill")
 #: Pyro4's conversion of classes is broken from Python 3.11 on ([SER-57]), so the reference runs on an older one.
@@ -44,17 +43,22 @@ class PeerError(AssertionError):
 @functools.cache
 def peer_python() -> str:
     """Path of an interpreter that has Pyro4; skips the test with the reason when there is none."""
-    chosen = os.environ.get("PYROLITE_PYRO4_PYTHON")
-    if chosen:
-        return chosen
-    ready = ENVIRONMENT / ".complete"
-    python = ENVIRONMENT / "bin" / "python"
+    return os.environ.get("PYROLITE_PYRO4_PYTHON") or environment_python("pyro4", REQUIREMENTS, VERSIONS)
+
+
+def environment_python(name: str, requirements: tuple[str, ...], versions: tuple[str, ...]) -> str:
+    """Path of the interpreter in an environment with ``requirements``, made at the first use.
+
+    Skips the test with the reason when there is no Python of ``versions``, or the packages cannot be had.
+    """
+    environment = ENVIRONMENTS / name
+    ready = environment / ".complete"
     ENVIRONMENTS.mkdir(exist_ok=True)
     with _locked(ENVIRONMENTS / ".lock"):
-        if not ready.exists():
-            _create(python)
-            ready.write_text("\n".join(REQUIREMENTS) + "\n")
-    return str(python)
+        if not ready.exists() or ready.read_text().split() != list(requirements):
+            _create(environment, requirements, versions)
+            ready.write_text("\n".join(requirements) + "\n")
+    return str(environment / "bin" / "python")
 
 
 @contextlib.contextmanager
@@ -68,25 +72,26 @@ def _locked(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _create(python: Path) -> None:
-    base = _base_interpreter()
+def _create(environment: Path, requirements: tuple[str, ...], versions: tuple[str, ...]) -> None:
+    base = _base_interpreter(versions)
     if base is None:
-        pytest.skip(f"needs Python {' or '.join(VERSIONS)} for Pyro4 (or PYROLITE_PYRO4_PYTHON); none was found")
-    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        pytest.skip(f"needs Python {' or '.join(versions)}; none was found")
+    shutil.rmtree(environment, ignore_errors=True)
+    python = str(environment / "bin" / "python")
     for command in (
-        [base, "-m", "venv", str(ENVIRONMENT)],
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS],
+        [base, "-m", "venv", str(environment)],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+            shutil.rmtree(environment, ignore_errors=True)
             why = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            pytest.skip(f"the environment for Pyro4 could not be made: {why}")
+            pytest.skip(f"the environment {environment.name!r} could not be made: {why}")
 
 
-def _base_interpreter() -> str | None:
-    """The first usable interpreter of `VERSIONS`, on the PATH or among those of pyenv."""
-    for version in VERSIONS:
+def _base_interpreter(versions: tuple[str, ...]) -> str | None:
+    """The first usable interpreter of ``versions``, on the PATH or among those of pyenv."""
+    for version in versions:
         candidates = [shutil.which(f"python{version}")]
         candidates += [
             str(path) for path in sorted(_pyenv_root().glob(f"versions/{version}.*/bin/python"), reverse=True)
