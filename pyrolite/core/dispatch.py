@@ -287,7 +287,7 @@ class Dispatcher:
         if state.correlation is not None:
             annotations[ANNOTATION_CORRELATION] = state.correlation
         if extra is None:
-            extra = self.owner.annotations()
+            extra = self.owner.annotations() or {}
         for key, value in extra.items():
             if key not in RESERVED_ANNOTATIONS:
                 annotations[key] = value
@@ -299,7 +299,8 @@ class Dispatcher:
         if state.correlation is not None:
             annotations[ANNOTATION_CORRELATION] = state.correlation
         try:
-            extra = {key: value for key, value in self.owner.annotations().items() if key not in RESERVED_ANNOTATIONS}
+            extra = self.owner.annotations() or {}
+            extra = {key: value for key, value in extra.items() if key not in RESERVED_ANNOTATIONS}
             v48.encode_annotations({**annotations, **extra})
         except Exception:
             log.warning("the daemon's annotations() failed", exc_info=True)
@@ -310,13 +311,23 @@ class Dispatcher:
         self, frame: Frame, iterator: Iterator[Any], connection: SocketConnection, serializer: SerializerBase
     ) -> Answer:
         """The answer that starts an item stream ([STR-1], [STR-2])."""
+        stream_id = self.streams.open(connection, iterator) if self.config.ITER_STREAMING else None
+        try:
+            return self._stream_marker(frame, stream_id, serializer), None
+        except BaseException:
+            if stream_id is not None:  # nobody is going to know of it
+                self.streams.close(stream_id, connection)
+            raise
+
+    def _stream_marker(self, frame: Frame, stream_id: str | None, serializer: SerializerBase) -> tuple[bytes, Buffer]:
         marker = ProtocolError("result of call is an iterator")
         marker._pyroTraceback = None  # type: ignore[attr-defined]
         annotations: dict[str, Buffer] = {}
-        if self.config.ITER_STREAMING:
-            annotations[ANNOTATION_STREAM] = self.streams.open(connection, iterator).encode()
-        annotations.update({k: v for k, v in self.owner.annotations().items() if k not in RESERVED_ANNOTATIONS})
-        parts = v48.encode(
+        if stream_id is not None:
+            annotations[ANNOTATION_STREAM] = stream_id.encode()
+        extra = self.owner.annotations() or {}
+        annotations.update({k: v for k, v in extra.items() if k not in RESERVED_ANNOTATIONS})
+        return v48.encode(
             MSG_RESULT,
             FLAGS_EXCEPTION | FLAGS_ITEMSTREAMRESULT,
             frame.seq,
@@ -326,7 +337,6 @@ class Dispatcher:
             self.hmac_key,
             self.config.MAX_MESSAGE_SIZE,
         )
-        return parts, None
 
     def _failure_answer(
         self, frame: Frame, error: BaseException, serializer: SerializerBase | None, method: Any
@@ -375,6 +385,8 @@ def _decode(serializer: SerializerBase, data: Buffer) -> Request:
     try:
         request = serializer.loadsCall(data)
     except SerializeError as error:
+        if error.__cause__ is not None and _decodes(serializer, data):  # but it is no call
+            raise ProtocolError("malformed request") from error
         raise SerializeError(f"cannot deserialize request: {error}") from error
     if isinstance(request, (tuple, list)) and len(request) == 4:
         object_id, name, vargs, kwargs = request
