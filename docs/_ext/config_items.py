@@ -1,7 +1,7 @@
 """Directive ``config-items``: the table of the configuration items.
 
 Names and defaults are those of the code, meanings are those of the specification. An item that one of them lacks is a
-warning, and so fails the build.
+warning, and so fails the build. An item that no module reads is said to have no effect yet.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from pyrolite import configuration
 from pyrolite.configuration import Configuration
 
+_SOURCES = Path(configuration.__file__).resolve().parent
 _CHAPTER = Path(__file__).resolve().parent.parent / "specification" / "60-configuration.md"
 _NAME = re.compile(r"[A-Z][A-Z0-9_]+")
+_USE = re.compile(r"""[."'](_NAME_)\b""".replace("_NAME_", _NAME.pattern))
 
 
 class ConfigItems(SphinxDirective):
@@ -31,7 +34,11 @@ class ConfigItems(SphinxDirective):
         for name in sorted(defaults.keys() ^ meanings.keys()):
             where = "the specification" if name in defaults else "the code"
             self.state_machine.reporter.warning(f"configuration item {name} is not in {where}", line=self.lineno)
-        rows = [f"| {name} | {_shown(defaults[name])} | {meanings.get(name, '')} |" for name in sorted(defaults)]
+        used = _used_names()
+        rows = []
+        for name in sorted(defaults):
+            meaning = meanings.get(name, "") if name in used else f"*No effect yet.* {meanings.get(name, '')}"
+            rows.append(f"| {name} | {_shown(defaults[name])} | {meaning} |")
         return self.parse_text_to_nodes("\n".join(["| item | default | meaning |", "|---|---|---|", *rows]))
 
 
@@ -39,6 +46,15 @@ def _defaults() -> dict[str, Any]:
     configuration = Configuration()
     configuration.reset(useenvironment=False)
     return configuration.asDict()
+
+
+def _used_names() -> set[str]:
+    """What modules other than the configuration itself read as an attribute, or name as text."""
+    found: set[str] = set()
+    for path in _SOURCES.rglob("*.py"):
+        if path.name != "configuration.py":
+            found.update(_USE.findall(path.read_text(encoding="utf-8")))
+    return found
 
 
 def _shown(value: Any) -> str:
