@@ -20,7 +20,7 @@ from pyrolite.configuration import Configuration
 _SOURCES = Path(configuration.__file__).resolve().parent
 _CHAPTER = Path(__file__).resolve().parent.parent / "specification" / "60-configuration.md"
 _NAME = re.compile(r"[A-Z][A-Z0-9_]+")
-_USE = re.compile(r"""[."'](_NAME_)\b""".replace("_NAME_", _NAME.pattern))
+_USE = re.compile(rf"""[."']({_NAME.pattern})\b""")
 
 
 class ConfigItems(SphinxDirective):
