@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["pyro_config", "pyro_daemon", "pyro_leakcheck", "pyro_nameserver", "pyro_serve"]
 
-# The imports are inside of the fixtures, since pytest loads this module in every run, also of tests that have nothing to
-# do with pyrolite.
+# The imports are inside of the fixtures, since pytest loads this module in every run, also of tests that have nothing
+# to do with pyrolite.
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def _serving(daemon: Daemon) -> Iterator[None]:
     def serve() -> None:
         try:
             daemon.requestLoop()
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for this one
+        except BaseException as error:
             failures.append(error)
 
     thread = threading.Thread(target=serve, name="pyrolite-testing-daemon", daemon=True)
@@ -159,16 +159,16 @@ def running_nameserver(
 
     Thread safety: the configuration is global, so only one name server at a time.
     """
-    from pyrolite import naming  # not needed by most tests, so the pytest plugin does not load it
+    # not needed by most tests, so the pytest plugin does not load it
+    from pyrolite import naming
+    from pyrolite.naming.broadcast import BroadcastServer
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(restored_config(**({} if servertype is None else {"SERVERTYPE": servertype})))
-        uri, daemon, _ = naming.startNS(
-            host="127.0.0.1", port=0, enableBroadcast=False, storage=storage, hmac=hmac_key
-        )
+        uri, daemon, _ = naming.startNS(host="127.0.0.1", port=0, enableBroadcast=False, storage=storage, hmac=hmac_key)
         stack.callback(daemon.close)
         if broadcast:
-            responder = stack.enter_context(naming.BroadcastServer(uri, bchost="127.0.0.1", bcport=0))
+            responder = stack.enter_context(BroadcastServer(uri, bchost="127.0.0.1", bcport=0))
             broadcast_port = responder.getPort()
             thread = responder.runInThread()
             stack.callback(thread.join, END_TIMEOUT)
@@ -177,6 +177,7 @@ def running_nameserver(
             silent = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             silent.bind(("127.0.0.1", 0))
             broadcast_port = silent.getsockname()[1]
+        assert uri.port is not None
         config.NS_HOST, config.NS_PORT, config.NS_BCPORT = "127.0.0.1", uri.port, broadcast_port
         config.BROADCAST_ADDRS = "127.0.0.1"
         stack.enter_context(_serving(daemon))
