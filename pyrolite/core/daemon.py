@@ -533,7 +533,10 @@ def pyroObjectToAutoProxy(obj: Any) -> Any:
     """A proxy for an object that is registered in a daemon, any other object itself ([DMN-25])."""
     daemon = getattr(obj, "_pyroDaemon", None)
     if daemon is not None and daemon._pyroConfig.AUTOPROXY:
-        return daemon.proxyFor(obj)
+        try:
+            return daemon.proxyFor(obj)
+        except DaemonError:  # unregistered by its id, which leaves the marks on the object ([DMN-19])
+            return obj
     return obj
 
 

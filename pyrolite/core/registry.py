@@ -75,22 +75,23 @@ class ObjectRegistry:
         if thing_or_id is None:
             raise ValueError("object or objectid argument expected")
         if isinstance(thing_or_id, str):
-            object_id = thing_or_id
-        else:
-            own: str | None = getattr(thing_or_id, "_pyroId", None)
-            if own is None:
-                raise DaemonError("object isn't registered")
-            object_id = own
+            if thing_or_id != constants.DAEMON_NAME:
+                self.objects.pop(thing_or_id, None)
+            return
+        object_id = _own_id(thing_or_id)
+        if object_id is None:
+            raise DaemonError("object isn't registered")
         if object_id == constants.DAEMON_NAME:
             return
         with self._lock:
-            if object_id not in self.objects:
+            # its place may have been given to another object, and it may be registered in another daemon
+            if self.objects.get(object_id) is thing_or_id:
+                del self.objects[object_id]
+            elif getattr(thing_or_id, "_pyroDaemon", None) is not self._daemon:
                 return
-            del self.objects[object_id]
-            if thing_or_id is not object_id:
-                for mark in _MARKS:
-                    with contextlib.suppress(AttributeError):  # inherited from its class, or deleted by the user
-                        delattr(thing_or_id, mark)
+            for mark in _MARKS:
+                with contextlib.suppress(AttributeError):  # deleted by the user
+                    delattr(thing_or_id, mark)
 
     def id_of(self, thing_or_id: Any) -> str:
         """The id of an object that is registered here; an id stands for itself and is not checked.
@@ -101,9 +102,18 @@ class ObjectRegistry:
         if isinstance(thing_or_id, str):
             return thing_or_id
         object_id: str | None = getattr(thing_or_id, "_pyroId", None)
-        if object_id is None or object_id not in self.objects:
+        if not isinstance(object_id, str) or not _belongs_to(thing_or_id, self.objects.get(object_id)):
             raise DaemonError("object isn't registered in this daemon")
         return object_id
+
+
+def _belongs_to(thing: Any, registered: Any) -> bool:
+    """Whether ``thing`` is what is registered, or an instance or subclass of the registered class ([DMN-26])."""
+    if thing is registered:
+        return True
+    return isinstance(registered, type) and (
+        isinstance(thing, registered) or (isinstance(thing, type) and issubclass(thing, registered))
+    )
 
 
 def _own_id(thing: Any) -> Any:
