@@ -11,7 +11,6 @@ import threading
 import uuid
 import weakref
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -52,14 +51,6 @@ from pyrolite.wire.message import Frame
 
 SERPENT, JSON, MARSHAL, PICKLE = 1, 2, 3, 4
 CORRELATION = uuid.UUID("12345678-1234-4234-8234-123456789abc")
-
-
-@pytest.fixture(autouse=True)
-def fresh_context() -> Iterator[None]:
-    before = current_context._state
-    current_context._state = CallState()
-    yield
-    current_context._state = before
 
 
 class Line:

@@ -16,7 +16,6 @@ import pytest
 
 import pyrolite
 from pyrolite.core import SerializedBlob, current_context
-from pyrolite.core.context import CallState
 from pyrolite.core.dispatch import Dispatcher
 from pyrolite.core.instances import InstanceTable
 from pyrolite.core.streams import StreamTable
@@ -245,14 +244,6 @@ def get_serializer_of(message: Message) -> Any:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
-
-
-@pytest.fixture(autouse=True)
-def fresh_context() -> Iterator[None]:
-    before = current_context._state
-    current_context._state = CallState()
-    yield
-    current_context._state = before
 
 
 def assert_failure(bench: Bench, value: Any, kind: type[BaseException], text: str | None = None) -> None:
