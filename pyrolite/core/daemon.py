@@ -14,7 +14,7 @@ from pyrolite.configuration import config as global_config
 from pyrolite.core import clientside
 from pyrolite.core.context import CallState, correlation_from, current_context
 from pyrolite.core.daemonobject import DaemonObject
-from pyrolite.core.dispatch import Dispatcher
+from pyrolite.core.dispatch import Answer, Dispatcher
 from pyrolite.core.exposure import get_exposed_members, reset_exposed_members
 from pyrolite.core.instances import InstanceTable
 from pyrolite.core.oneway import OnewayPool
@@ -418,9 +418,9 @@ class Daemon:
         if config.LOGWIRE:
             log_frame("daemon wiredata received", frame)
         if frame[0] == MSG_PING:
-            self._pyroSend(conn, self._pyroPong(frame, conn))
-            return
-        parts, fatal = dispatcher.answer(frame, conn)
+            parts, fatal = self._pyroPong(frame, conn)
+        else:
+            parts, fatal = dispatcher.answer(frame, conn)
         if parts is not None:
             if config.LOGWIRE:
                 failed = v48.parse_header(parts[0])[1] & FLAGS_EXCEPTION
@@ -446,20 +446,17 @@ class Daemon:
         else:
             conn.send(b"".join(parts))
 
-    def _pyroPong(self, frame: Frame, conn: Any) -> tuple[bytes, Buffer]:
+    def _pyroPong(self, frame: Frame, conn: Any) -> Answer:
         """The answer to a ping; nothing of the ping is decoded ([WIRE-120])."""
-        state = CallState.of_request(conn, frame, correlation_from(frame.annotations))
-        annotations = self._pyroDispatcher.safe_annotations(state)
-        return v48.encode(
-            MSG_PING,
-            0,
-            frame.seq,
-            frame.serializer_id,
-            b"pong",
-            annotations,
-            self._pyroHmacKey,
-            self._pyroConfig.MAX_MESSAGE_SIZE,
-        )
+        before = current_context._state
+        state = current_context._state = CallState.of_request(conn, frame, correlation_from(frame.annotations))
+        try:
+            annotations = self._pyroDispatcher.safe_annotations(state)
+        finally:
+            current_context._state = before
+        limit = self._pyroConfig.MAX_MESSAGE_SIZE
+        parts = v48.encode(MSG_PING, 0, frame.seq, frame.serializer_id, b"pong", annotations, self._pyroHmacKey, limit)
+        return parts, None
 
     def _pyroReportTooLarge(self, conn: Any, error: MessageTooLargeError) -> None:
         """Tell the client why the connection is going to end: its header is known ([HRD-6])."""

@@ -117,14 +117,16 @@ def _accept(daemon: Daemon, connection: Any, frame: Frame) -> tuple[bytes, Buffe
     )
 
 
-def _read_offer(daemon: Daemon, frame: Frame) -> tuple[Any, Any]:
+def _read_offer(daemon: Daemon, frame: Frame) -> tuple[Any, str]:
     """The client's handshake data, and the id of the object whose metadata it wants ([WIRE-65])."""
     data = frame.data
     try:
         if frame.flags & FLAGS_COMPRESSED:
             data = compression.decompress(data, daemon._pyroConfig.MAX_MESSAGE_SIZE)
         offer = get_serializer_by_id(frame.serializer_id).loads(data)
-        object_id = offer["object"] if frame.flags & FLAGS_META_ON_CONNECT else None
+        object_id = offer["object"] if frame.flags & FLAGS_META_ON_CONNECT else ""
+        if not isinstance(object_id, str):
+            raise TypeError("the object id is no text")
         return offer["handshake"], object_id
     except MessageTooLargeError:
         raise
