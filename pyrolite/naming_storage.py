@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 try:
-    import dbm
-
-    from pyrolite.naming.storage.dbm import DbmStorage
+    from pyrolite.naming.storage.dbm import DbmStorage, dbm
 except ImportError:  # left out by some distributors of Python
     dbm = None  # type: ignore[assignment]
 try:
-    import sqlite3
-
-    from pyrolite.naming.storage.sql import SqlStorage
+    from pyrolite.naming.storage.sql import SqlStorage, sqlite3
 except ImportError:
     sqlite3 = None  # type: ignore[assignment]
 

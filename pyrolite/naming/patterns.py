@@ -93,10 +93,13 @@ _ALWAYS: Final = 2
 class CheckedPattern:
     """A compiled expression that is known to be harmless.
 
+    ``prefix`` is what all names begin with that match it, so that not all names have to be looked at.
+
     Thread safety: may be used by several threads.
     """
 
-    def __init__(self, pattern: re.Pattern[str], cost: _Cost) -> None:
+    def __init__(self, pattern: re.Pattern[str], prefix: str, cost: _Cost) -> None:
+        self.prefix = prefix
         self._match = pattern.match
         self._cost = cost
         self._limit = _longest_text(cost)
@@ -143,7 +146,7 @@ def checked_pattern(regex: str) -> CheckedPattern:
         if caseless and _characters_in_sets(tree) > MAX_CASELESS_CHARACTERS:
             raise _Refused("ignoring case in sets of so many characters takes too long")
         cost = _Analysis(caseless=caseless).sequence(tree, _END)
-        return CheckedPattern(re.compile(regex), cost)
+        return CheckedPattern(re.compile(regex), "" if caseless else _literal_start(tree), cost)
     except _Refused as error:
         raise NamingError(f"invalid regex: {error}") from None
     except (re.error, RecursionError, OverflowError, Warning) as error:
@@ -196,6 +199,17 @@ def _parts(kind: str, argument: Any) -> list[Any]:
 
 def _has_caseless_group(tree: Any) -> bool:
     return any(kind == "SUBPATTERN" and argument[1] & re.IGNORECASE for kind, argument in _nodes(tree))
+
+
+def _literal_start(tree: Any) -> str:
+    """The characters that every match begins with, as far as that is plain to see."""
+    start = ""
+    for operator, argument in tree:
+        if str(operator) == "LITERAL":
+            start += chr(argument)
+        elif str(operator) != "AT" or start:
+            break
+    return start
 
 
 def _characters_in_sets(tree: Any) -> int:

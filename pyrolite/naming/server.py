@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import warnings
 from collections.abc import Collection, Iterable
 from types import TracebackType
@@ -16,7 +17,7 @@ from pyrolite.configuration import config as global_config
 from pyrolite.core import URI, Daemon, current_context, expose
 from pyrolite.errors import NamingError, ProtocolError, PyroError
 from pyrolite.naming.autoclean import AutoCleaner
-from pyrolite.naming.patterns import checked_pattern
+from pyrolite.naming.patterns import CheckedPattern, checked_pattern
 from pyrolite.naming.storage import NO_METADATA, Entry, MemoryStorage, as_storage, open_storage
 from pyrolite.socketserver.interface import DEFAULT_DRAIN
 
@@ -144,12 +145,18 @@ class NameServer:
         seen: set[str] = set()
         matching: set[str] = set()
         for _ in range(_ROUNDS):
-            new = [name for name in self._names.snapshot(metadata=False) if name not in seen]
+            new = [name for name in self._candidates(pattern) if name not in seen]
             if not new:
                 break
             matching.update(pattern.matching(new))
             seen.update(new)
         return self._names.discard(matching - _KEPT)
+
+    def _candidates(self, pattern: CheckedPattern, *, metadata: bool = False) -> dict[str, Entry]:
+        """The entries among which those are that match."""
+        if pattern.prefix:
+            return self._names.with_prefix(pattern.prefix, metadata=metadata)
+        return self._names.snapshot(metadata=metadata)
 
     def list(
         self,
@@ -182,7 +189,7 @@ class NameServer:
             entries = self._names.with_prefix(_checked_prefix(prefix), metadata=return_metadata)
         elif regex:
             pattern = checked_pattern(regex)
-            found = self._names.snapshot(metadata=return_metadata)
+            found = self._candidates(pattern, metadata=return_metadata)
             entries = {name: found[name] for name in pattern.matching(found)}
         elif metadata_all is not None:
             entries = self._with_metadata("metadata_all", metadata_all, metadata=return_metadata)
@@ -267,6 +274,12 @@ def _result(entries: dict[str, Entry], *, return_metadata: bool) -> dict[str, An
     return {name: uri for name, (uri, _) in entries.items()}
 
 
+def _nameserver_class() -> type[NameServer]:
+    """`NameServer`, or what a program has put in its place in `pyrolite.naming`: that is how programs extend it."""
+    chosen: type[NameServer] = sys.modules["pyrolite.naming"].NameServer
+    return chosen
+
+
 class NameServerDaemon(Daemon):
     """The daemon of a name server ([NS-17]).
 
@@ -317,7 +330,7 @@ class NameServerDaemon(Daemon):
             config=config,
         )
         try:
-            self.nameserver = NameServer(open_storage(storage))
+            self.nameserver = _nameserver_class()(open_storage(storage))
             self.nameserver._register_own(self.register(self.nameserver, constants.NAMESERVER_NAME))
             if configuration.NS_AUTOCLEAN > 0:
                 self.cleaner_thread = AutoCleaner(self.nameserver, config=configuration)

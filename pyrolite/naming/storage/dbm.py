@@ -20,7 +20,7 @@ from pyrolite.naming.storage.interface import NO_METADATA, Entry, Listing, Stora
 from pyrolite.naming.storage.journal import Journal, JournalError, replay, sync_directory, sync_files
 from pyrolite.naming.storage.sortednames import SortedNames
 
-__all__ = ["DbmStorage"]
+__all__ = ["DbmStorage", "dbm"]
 
 log = logging.getLogger("pyrolite.naming_storage")
 

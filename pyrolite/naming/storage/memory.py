@@ -38,12 +38,12 @@ class MemoryStorage(dict[str, Entry], Storage):
             old = self.get(name)
             if old is None:
                 self._names.add(name)
-            elif old[1] != metadata:
-                self._forget_metadata(name, old[1])
-            if metadata and (old is None or old[1] != metadata):
                 metadata = self._note_metadata(name, metadata)
-            elif old is not None:
+            elif old[1] == metadata:
                 metadata = old[1]
+            else:
+                self._forget_metadata(name, old[1])
+                metadata = self._note_metadata(name, metadata)
             super().__setitem__(name, (uri, metadata))
 
     def __delitem__(self, name: str) -> None:
@@ -99,6 +99,8 @@ class MemoryStorage(dict[str, Entry], Storage):
         return type(self), (dict(self),)
 
     def _note_metadata(self, name: str, metadata: frozenset[str]) -> frozenset[str]:
+        if not metadata:
+            return NO_METADATA
         shared, used = self._shared.get(metadata, (metadata, 0))
         self._shared[shared] = shared, used + 1
         for tag in shared:

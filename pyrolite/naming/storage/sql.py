@@ -12,7 +12,7 @@ from typing import Any, Final
 from pyrolite.errors import NamingError
 from pyrolite.naming.storage.interface import NO_METADATA, Entry, Listing, Storage, entry_of, listing_of
 
-__all__ = ["SqlStorage"]
+__all__ = ["SqlStorage", "sqlite3"]
 
 #: Seconds to wait for another process that is writing to the file.
 BUSY_TIMEOUT: Final = 5.0
