@@ -8,6 +8,7 @@ import warnings
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pyrolite.errors import NamingError
 from pyrolite.naming.patterns import checked_pattern
 

@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from pyrolite.naming import MemoryStorage
 from pyrolite.naming.storage import Storage, as_storage
 from pyrolite.naming_storage import DbmStorage, SqlStorage

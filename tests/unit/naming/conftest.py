@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from pyrolite.naming import MemoryStorage, NameServer
 from pyrolite.naming_storage import DbmStorage, SqlStorage
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from pyrolite.errors import NamingError
 from pyrolite.naming.storage import dbm as dbm_storage
 from pyrolite.naming.storage import journal

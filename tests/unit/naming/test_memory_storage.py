@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import pytest
+
 from pyrolite.naming import MemoryStorage
 from pyrolite.naming.storage.sortednames import LIMIT, SortedNames
 

@@ -6,8 +6,9 @@ import threading
 import time
 from typing import Any
 
-import pyrolite
 import pytest
+
+import pyrolite
 from pyrolite import constants, naming
 from pyrolite.core import URI, current_context
 from pyrolite.core.exposure import get_exposed_members

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import Any
 
 import pytest
+
 from pyrolite.errors import NamingError
 from pyrolite.naming import patterns
 from pyrolite.naming.patterns import checked_pattern
 
 ACCEPTED = [
     "", "ab", "ab$", "^$", r"http\.", ".*m2", ".*foo.*", "foo.*bar", ".*foo.*bar", ".*a.*b.*c.*", r"^(a|b)\..+$",
-    r"[^.]+\.[^.]+", r"(?:[^.]+\.)*x", r"(\w+\.)+\w+$", r"([a-z]+_)*[a-z]+\Z", "(foo|bar)+baz", "a{2,5}b", "x?", "(a|ab)c",
+    r"[^.]+\.[^.]+", r"(?:[^.]+\.)*x", r"(\w+\.)+\w+$", r"([a-z]+_)*[a-z]+\Z", "(foo|bar)+baz", "a{2,5}b", "x?",
+    "(a|ab)c",
     "(?!foo).*", "(?!.*test).*", ".*(one|two)$", "(?i)abc.*", r"\w+\s+\w+", r"(.)\1", "obj_[0-9a-f]{32}$", ".*?x",
     r"interop\.r\d", "(?P<kind>[a-z]+)-(?P=kind)", "(a)?(?(1)b|c)", "[\u4e00-\u9fff]+x", r"(?:ab?c)*d", "(a{3}){4}b",
     r"\bword\b.*", "(?s:.)*x", "(?i:abc)+d",
@@ -21,7 +24,8 @@ ACCEPTED = [
 REFUSED = [
     "(a+)+", "(a+)+$", "(a*)*b", "(a|a)*b", "(a|aa)+$", "(.*)*x", r"(\w+\s?)+$", "a*a*a*a*b", "a?" * 30 + "a" * 30,
     "(.*a){10}", "(x+x+)+y", "((a{0,100})?b){0,50}c", "(a?){50}a{50}", r"(\d+|\w+)*!", "(?:.*,){11}P",
-    "^(([a-z])+.)+[A-Z]([a-z])+$", "(?:a+b?)+c", "(|a)+b", "(?:^)*a", "([a-zA-Z]+)*$", "(.*?,){12}x", "(?i)(k+\u212a+)+x",
+    "^(([a-z])+.)+[A-Z]([a-z])+$", "(?:a+b?)+c", "(|a)+b", "(?:^)*a", "([a-zA-Z]+)*$", "(.*?,){12}x",
+    "(?i)(k+\u212a+)+x",
     "(?:(?=a*b)a?)*c", "(a{1,50}){1,50}b", r"([^.]+\.?)+x", "(.|\n)*.*.*.*x", "(?:a|b|ab)*c",
 ]  # fmt: skip
 
@@ -29,7 +33,7 @@ REFUSED = [
 @pytest.mark.parametrize("regex", ACCEPTED)
 def test_accepted(regex: str) -> None:
     """[NS-12] Usual expressions work as with Python's ``re.match``."""
-    names = ["", "a", "ab", "abc", "foo", "foo.bar", "http.x", "a.b.x", "aab", "aabbcc", "word x", "foobarbaz", "x", "ac"]
+    names = ["", *"a ab abc foo foo.bar http.x a.b.x aab aabbcc foobarbaz x ac".split(), "word x"]
     assert list(checked_pattern(regex).matching(names)) == [name for name in names if re.match(regex, name)]
 
 
@@ -65,10 +69,8 @@ def test_invalid(regex: str, text: str) -> None:
 def test_deep_and_odd(regex: str) -> None:
     """[HRD-17] Anything else of 1000 characters is either used or refused, but does not take long or crash."""
     start = time.perf_counter()
-    try:
+    with contextlib.suppress(NamingError):
         list(checked_pattern(regex).matching(["a"]))
-    except NamingError:
-        pass
     assert time.perf_counter() - start < 1
 
 
@@ -80,7 +82,7 @@ WORST: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("regex", "piece"), WORST)
 def test_the_worst_names(regex: str, piece: str) -> None:
-    """[NS-15] The longest names for which an expression is used take less than a second each; longer ones are refused."""
+    """[NS-15] The longest names for which an expression is used take less than a second each; longer ones are not."""
     pattern = checked_pattern(regex)
     limit = min(pattern._limit, 100_000)
     start = time.perf_counter()

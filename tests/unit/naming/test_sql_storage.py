@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pyrolite.errors import NamingError
 from pyrolite.naming_storage import SqlStorage
 

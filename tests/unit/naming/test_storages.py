@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pyrolite.errors import NamingError
 from pyrolite.naming.storage import as_storage, open_storage
 
@@ -76,7 +77,7 @@ def test_optimised_functions_filter_or_decline(storage: Any) -> None:
     assert storage.optimized_metadata_search(metadata_all=set()) in (None, storage.everything())
 
 
-NAMES = ("a_b", "a%b", "aXb", "A_b", "a", "", "ab", "\xe4", "\xe4b", "z\U0010ffff", "z\U0010ffffx", "z", "\ud7ffa", "\ue000")
+NAMES = ("", *"a_b a%b aXb A_b a ab \xe4 \xe4b z\U0010ffff z\U0010ffffx z \ud7ffa \ue000".split())
 
 
 @pytest.mark.parametrize("prefix", [*NAMES, "a_", "a%", "%", "_", "\ud7ff", "\U0010ffff", "nothing"])
