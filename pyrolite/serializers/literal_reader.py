@@ -25,7 +25,10 @@ def mask(text: str) -> str:
     The text must not have NUL characters: these are the new escapes, two characters long like the old ones. A backslash
     that is left begins one of the other escapes.
     """
-    return text.replace("\\\\", "\0b").replace("\\'", "\0s").replace('\\"', "\0d").replace("\\\n", "\0n")
+    text = text.replace("\\\\", "\0b").replace("\\'", "\0s")
+    if '"' in text:
+        text = text.replace('\\"', "\0d")
+    return text.replace("\\\n", "\0n") if "\n" in text else text
 
 
 def unmask(text: str) -> str:
@@ -60,18 +63,16 @@ def _string(prefix: str, body: str) -> str | bytes:
     """Evaluate a string literal; ``body`` is masked."""
     prefix = prefix.lower()
     raw = "r" in prefix
-    if "\0" in body or "\\" in body:
+    escapes = not raw and ("\0" in body or "\\" in body)
+    if "\0" in body:
         body = unmask(body)
-        escapes = not raw
-    else:
-        escapes = False
     if "b" in prefix:
         data = body.encode("ascii")
         if not escapes:
             return data
         if _UNKNOWN_BYTES_ESCAPE.search(data.replace(b"\\\\", b"  ")):
             data = _BYTES_ESCAPE.sub(_known_bytes_escape, data)
-        return codecs.escape_decode(data)[0]  # type: ignore[attr-defined,no-any-return]
+        return codecs.escape_decode(data)[0]
     if not escapes:
         return body
     if _UNKNOWN_ESCAPE.search(body.replace("\\\\", "  ")):
@@ -151,7 +152,9 @@ def read(text: str) -> Any:  # noqa: C901, PLR0912, PLR0915 - one loop, with few
     """
     text = text.lstrip(" \t")
     pos = 0
-    state, items, value, kind, sign, operation, left = _TOP, [], _NOTHING, _FINAL, "", "", None
+    state, items, kind, sign, operation = _TOP, list[Any](), _FINAL, "", ""
+    value: Any = _NOTHING
+    left: Any = None
     stack: list[tuple[int, list[Any], str, str, Any]] = []
     strings: list[Any] = []
     begun = ended = indented = False
@@ -211,7 +214,9 @@ def read(text: str) -> Any:  # noqa: C901, PLR0912, PLR0915 - one loop, with few
             if value is not _NOTHING:
                 raise _error("name after a value", start)
             name = match.group(_NAME)
-            value, kind = _VALUES[name] if name in _VALUES else set(), _FINAL
+            value, kind = _VALUES.get(name, _NOTHING), _FINAL
+            if value is _NOTHING:
+                value = set()
         elif what == _SIGN:
             if value is _NOTHING:
                 if sign or operation:
