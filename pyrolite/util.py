@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
+from typing import Final
+
+from pyrolite.configuration import config
 from pyrolite.core.exposure import (
     get_exposed_members,
     get_exposed_property_value,
@@ -25,7 +30,6 @@ from pyrolite.serializers import (
     get_serializer,
     get_serializer_by_id,
 )
-from pyrolite.serializers.json import json as json  # noqa: PLC0414 - what JSON_MODULE selects
 from pyrolite.tracebacks import excepthook, formatTraceback, getPyroTraceback
 
 __all__ = [
@@ -53,3 +57,14 @@ __all__ = [
     "reset_exposed_members",
     "set_exposed_property_value",
 ]
+
+
+def _json_module() -> ModuleType:
+    try:
+        return importlib.import_module(config.JSON_MODULE)
+    except ImportError:  # then there is no serializer for it either
+        return importlib.import_module("json")
+
+
+#: The module that JSON_MODULE selects, the standard one where that is missing.
+json: Final = _json_module()

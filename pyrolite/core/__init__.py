@@ -21,18 +21,11 @@ from pyrolite.core.remotemethod import _AsyncRemoteMethod, _RemoteMethod
 from pyrolite.core.streamiterator import _StreamResultIterator
 from pyrolite.core.uri import URI
 
-__all__ = [
+__all__ = [  # what Pyro4 has there ([OV-13])
     "URI",
     "Daemon",
-    "DaemonObject",
     "Proxy",
     "SerializedBlob",
-    "_AsyncRemoteMethod",
-    "_BatchProxyAdapter",
-    "_BatchedRemoteMethod",
-    "_CallContext",
-    "_RemoteMethod",
-    "_StreamResultIterator",
     "_locateNS",
     "_resolve",
     "asyncproxy",
@@ -42,8 +35,19 @@ __all__ = [
     "current_context",
     "expose",
     "oneway",
-    "pyroObjectToAutoProxy",
 ]
+
+# also to be imported from here ([OV-14] to [OV-16])
+_ALSO_HERE = (
+    DaemonObject,
+    _AsyncRemoteMethod,
+    _BatchProxyAdapter,
+    _BatchedRemoteMethod,
+    _CallContext,
+    _RemoteMethod,
+    _StreamResultIterator,
+    pyroObjectToAutoProxy,
+)
 
 clientside.make_proxy = Proxy
 clientside.locate_nameserver = _locateNS
