@@ -144,12 +144,11 @@ class ClientConnectionJob:
         in_kernel = self._prepare(worker)
         impatient = host.crowded
         while True:
+            worker.between = True
             if impatient:
                 arrived = conn.wait_readable(0)
             else:
-                worker.receiving = True
                 arrived = conn.receive_some() if in_kernel else conn.wait_readable(BRIEF_WAIT)
-                worker.receiving = False
             if not arrived:
                 if not self._idle(worker):
                     return True
@@ -158,6 +157,7 @@ class ClientConnectionJob:
             if conn.eof and not conn.buffered:
                 log.debug("client disconnected: %r", self.caddr)
                 return False
+            worker.between = False
             try:
                 daemon.handleRequest(conn)
             except _StepAside:

@@ -30,6 +30,9 @@ __all__ = ["Lobby"]
 
 log = logging.getLogger("pyrolite.threadpoolserver")
 
+#: Shortest time in line, in seconds: a worker that has just answered needs a moment to come back.
+SHORTEST_WAIT: Final = 5 * BRIEF_WAIT
+
 NO_WORKERS: Final = "no free workers, increase server threadpool size"
 
 #: Descriptors registered in a selector take effect while another thread waits in it.
@@ -109,7 +112,7 @@ class Lobby:
         except PoolError:
             return False
         # if the lobby cannot keep an eye on it, it just waits longer
-        self._enter(self._in_line, job, time.monotonic() + self._config.THREADPOOL_WAIT)
+        self._enter(self._in_line, job, time.monotonic() + max(SHORTEST_WAIT, self._config.THREADPOOL_WAIT))
         return True
 
     def _enter(self, shelf: _Shelf, job: ClientConnectionJob, deadline: float) -> bool:

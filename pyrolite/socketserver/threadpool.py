@@ -48,8 +48,8 @@ class Worker(threading.Thread):
     def __init__(self, pool: Pool) -> None:
         super().__init__(daemon=True, name=f"Pyro-Worker-{next(_numbers)}")
         self.pool = pool
-        #: True while the worker's job waits a moment for its next request: the worker can soon be lent
-        self.receiving = False
+        #: True while the worker's job is between two requests: within moments it takes from the line or can be lent
+        self.between = False
         #: the job that a lent worker runs next; protected by the lock of the pool
         self.assigned: Job | None = None
         #: the job that runs now
@@ -67,6 +67,7 @@ class Worker(threading.Thread):
         try:
             while job is not None:
                 self.job = job
+                self.between = False
                 try:
                     job()
                 except BaseException:  # SystemExit of user code included: the worker must return to the pool [HRD-22]
@@ -199,9 +200,9 @@ class Pool:
         return job in self._line
 
     def lends_soon(self) -> bool:
-        """Whether some worker only waits a moment for more of its connection, and will then take from the line."""
+        """Whether some worker is between two requests, and so will take from the line within moments."""
         with self._lock:
-            return any(worker.receiving for worker in self.busy)
+            return any(worker.between for worker in self.busy)
 
     def _set_attention(self) -> None:
         self.attention = bool(self._line) or self._ending
