@@ -12,7 +12,7 @@ import threading
 
 import scenarios
 import value_table
-from peer_common import describe, serve_commands, stable
+from peer_common import describe, forget_tls_contexts, serve_commands, stable
 from peer_server import SERIALIZERS
 
 #: No call may take longer, whatever the server does.
@@ -37,10 +37,20 @@ class Environment:
         self._closables.append(proxy._pyroRelease)
         return proxy
 
+    @property
+    def others(self):
+        """URIs of objects like ``target`` in other servers, of Pyro4 and of pyrolite."""
+        return [self.uris["other_Pyro4"], self.uris["other_pyrolite"]]
+
     def serve(self, thing):
         """Register an object in a daemon of the client; returns the object's proxy."""
-        daemon = self.lib.Daemon(host="127.0.0.1")
+        daemon = self.daemon()
         daemon.register(thing)
+        return daemon.proxyFor(thing)
+
+    def daemon(self):
+        """A daemon of the client, which serves until the end of the scenario."""
+        daemon = self.lib.Daemon(host="127.0.0.1")
         thread = threading.Thread(target=daemon.requestLoop)
         thread.daemon = True
         thread.start()
@@ -51,7 +61,11 @@ class Environment:
             daemon.close()
 
         self._closables.append(end)
-        return daemon.proxyFor(thing)
+        return daemon
+
+    def forget_tls_contexts(self):
+        """Use other certificates from now on."""
+        forget_tls_contexts(self.lib)
 
     def close(self):
         """Undo everything."""
@@ -75,6 +89,7 @@ class Client:
         config.POLLTIMEOUT = 0.5
         for item, value in items.items():
             setattr(config, item, value)
+        forget_tls_contexts(self.lib)
         context = self.lib.current_context
         context.annotations, context.response_annotations, context.correlation_id = {}, {}, None
 

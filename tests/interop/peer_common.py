@@ -107,6 +107,13 @@ def attempt(function, *args, **kwargs):
         return stable("!%s: %s" % (type(error).__name__, error))
 
 
+def forget_tls_contexts(lib):
+    """Pyro4 makes its contexts once in a process, so other certificates would not be used ([TLS-4])."""
+    for name in ("__ssl_server_context", "__ssl_client_context"):
+        if name in vars(lib.socketutil):
+            setattr(lib.socketutil, name, None)
+
+
 def serve_commands(handle, ready):
     """Answer the commands on standard input with ``handle(op, **arguments)`` until it ends."""
     output = sys.stdout

@@ -56,6 +56,21 @@ def _with_attributes(error):
     return error
 
 
+def claim(proxy):
+    """Make a proxy usable by this thread, where the library binds proxies to threads."""
+    if "_pyroClaimOwnership" in dir(type(proxy)):  # not in Pyro4
+        proxy._pyroClaimOwnership()
+
+
+def proxies_in(value):
+    """All proxies at any depth, in order."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [proxy for item in value for proxy in proxies_in(item)]
+    return [value] if type(value).__name__ == "Proxy" else []
+
+
 def build(lib):
     """The classes of remote objects, made with the decorators of ``lib``."""
 
@@ -67,6 +82,7 @@ def build(lib):
             self._notes = []
             self._changed = threading.Condition()
             self._closed_streams = []
+            self._kept = None
 
         @lib.expose
         def echo(self, value):
@@ -180,6 +196,10 @@ def build(lib):
             context = lib.current_context
             return [context.seq, context.msg_flags, context.serializer_id, context.client_sock_addr is not None]
 
+        @lib.expose
+        def peer_certificate(self):
+            return lib.current_context.client.getpeercert()
+
         # --- calls to others
 
         @lib.expose
@@ -191,11 +211,51 @@ def build(lib):
         @lib.expose
         def call_back(self, proxy, *args):
             """Call a proxy that came as argument."""
-            claim = getattr(proxy, "_pyroClaimOwnership", None)  # not in Pyro4
-            if claim is not None and "_pyroClaimOwnership" in dir(type(proxy)):
-                claim()
+            claim(proxy)
             with proxy:
                 return attempt(proxy.called, *args)
+
+        @lib.expose
+        def call_back_twice(self, proxy):
+            claim(proxy)
+            with proxy:
+                return [attempt(proxy.called_and_failed), attempt(proxy.called, "again")]
+
+        @lib.expose
+        @lib.oneway
+        def tell(self, proxy, *args):
+            claim(proxy)
+            with proxy:
+                proxy.told(*args)
+
+        @lib.expose
+        def names_of(self, *args, **kwargs):
+            """What all the objects in the arguments say is their name."""
+            names = []
+            for proxy in proxies_in([args, kwargs]):
+                claim(proxy)
+                with proxy:
+                    names.append(proxy.name())
+            return names
+
+        @lib.expose
+        @lib.oneway
+        def note_correlation(self):
+            self.note(str(lib.current_context.correlation_id))
+
+        @lib.expose
+        @lib.oneway
+        def keep_blob(self, blob):
+            with self._changed:
+                self._kept = blob
+                self._changed.notify_all()
+
+        @lib.expose
+        def kept_blob(self):
+            with self._changed:
+                self._changed.wait_for(lambda: self._kept is not None, 5)
+                blob, self._kept = self._kept, None
+            return describe(blob.deserialized())
 
         @lib.expose
         def blob(self, blob):
@@ -245,7 +305,7 @@ def build(lib):
 
         @lib.expose
         def iterator(self):
-            return iter([1, "two", (3,)])
+            return iter([1, "two", [3]])
 
         @lib.expose
         def failing_stream(self):
@@ -352,6 +412,8 @@ def build(lib):
         def validateHandshake(self, conn, data):
             if isinstance(data, dict) and "refuse" in data:
                 raise ValueError(data["refuse"])
+            if isinstance(data, dict) and "refuse certificate" in data:
+                raise ValueError(dict(entry[0] for entry in conn.getpeercert()["subject"])["commonName"])
             return "hello" if data == "hello" else {"you said": describe(data)}
 
         def annotations(self):

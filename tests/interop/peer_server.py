@@ -12,7 +12,7 @@ import sys
 import threading
 
 import value_table
-from peer_common import serve_commands
+from peer_common import forget_tls_contexts, serve_commands
 from peer_objects import build
 
 SERIALIZERS = {"serpent", "json", "marshal", "pickle", "cloudpickle", "dill", "msgpack"}
@@ -31,16 +31,17 @@ class Server:
         self.lib.config.reset(False)
         self.lib.config.SERIALIZERS_ACCEPTED = set(SERIALIZERS)
         self.lib.config.POLLTIMEOUT = 0.5
+        forget_tls_contexts(self.lib)
         for item, value in items.items():
             setattr(self.lib.config, item, value)
 
-    def start(self, name, servertype="thread", host="127.0.0.1", unixsocket=None, hmac=None, accept=None):
+    def start(self, name, servertype="thread", hmac=None, accept=None, **location):
         """Start a daemon with all the objects; the answer maps object ids to URIs."""
         daemon_class, objects = build(self.lib)
         self.lib.config.SERVERTYPE = servertype
         if accept:
             self.lib.config.SERIALIZERS_ACCEPTED = set(accept)
-        daemon = daemon_class(unixsocket=unixsocket) if unixsocket else daemon_class(host=host)
+        daemon = daemon_class(**(location or {"host": "127.0.0.1"}))
         self.lib.config.SERIALIZERS_ACCEPTED = set(SERIALIZERS)
         if hmac is not None:
             daemon._pyroHmacKey = hmac
@@ -57,22 +58,41 @@ class Server:
         def serve():
             listener.settimeout(20)
             with listener, listener.accept()[0] as connection:
-                connection.settimeout(None)
-                with build(self.lib)[0](connected_socket=connection) as daemon:
-                    daemon.register(build(self.lib)[1]["target"], "target")
-                    daemon.requestLoop()
+                self._serve_connected(connection)
 
-        thread = threading.Thread(target=serve, name=name)
-        thread.daemon = True
-        thread.start()
+        _background(serve, name)
         return listener.getsockname()[1]
 
-    def start_nameserver(self, name, hmac=None, storage=None, broadcast=False):
+    def start_pair(self, name, path):
+        """Serve one end of a socket pair; whoever connects to the Unix socket gets the other end."""
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(1)
+
+        def serve():
+            listener.settimeout(20)
+            ours, theirs = socket.socketpair()
+            with ours:
+                with theirs, listener, listener.accept()[0] as carrier:
+                    os.unlink(path)  # noqa: PTH108 - a plain string
+                    socket.send_fds(carrier, [b"."], [theirs.fileno()])
+                self._serve_connected(ours)
+
+        _background(serve, name)
+
+    def _serve_connected(self, connection):
+        connection.settimeout(None)
+        daemon_class, objects = build(self.lib)
+        with daemon_class(connected_socket=connection) as daemon:
+            daemon.register(objects["target"], "target")
+            daemon.requestLoop()
+
+    def start_nameserver(self, name, broadcast=False, **arguments):
         """Start a name server; answers its URI, port, and the port of the broadcast responder."""
         naming = importlib.import_module(self.lib.__name__ + ".naming")
-        uri, daemon, _ = naming.startNS(
-            host="127.0.0.1", port=0, enableBroadcast=False, hmac=hmac, storage=storage or None
-        )
+        if "unixsocket" not in arguments:
+            arguments.update(host="127.0.0.1", port=0)
+        uri, daemon, _ = naming.startNS(enableBroadcast=False, **arguments)
         self._run(name, daemon)
         broadcast_port = 0
         if broadcast:
@@ -83,10 +103,7 @@ class Server:
         return {"uri": str(uri), "port": uri.port, "broadcast_port": broadcast_port}
 
     def _run(self, name, daemon):
-        thread = threading.Thread(target=daemon.requestLoop, name=name)
-        thread.daemon = True
-        thread.start()
-        self.running[name] = (daemon, thread)
+        self.running[name] = (daemon, _background(daemon.requestLoop, name))
 
     def stop(self, name):
         """Shut a daemon or name server down; answers whether its loop ended."""
@@ -111,6 +128,13 @@ class Server:
     def handle(self, op, **arguments):
         """Execute one command."""
         return getattr(self, op)(**arguments)
+
+
+def _background(function, name):
+    thread = threading.Thread(target=function, name=name)
+    thread.daemon = True
+    thread.start()
+    return thread
 
 
 def main():

@@ -10,6 +10,8 @@ import scenarios_connection
 import scenarios_errors
 import scenarios_naming
 import scenarios_objects
+import scenarios_streams
+import scenarios_transports
 from scenario_registry import SCENARIOS, Scenario
 
 __all__ = [
@@ -20,4 +22,6 @@ __all__ = [
     "scenarios_errors",
     "scenarios_naming",
     "scenarios_objects",
+    "scenarios_streams",
+    "scenarios_transports",
 ]

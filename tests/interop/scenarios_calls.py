@@ -6,13 +6,12 @@ Runs under Python 3.8 and later, with Pyro4 or pyrolite.
 from __future__ import annotations
 
 import threading
-import uuid
 
 from peer_common import attempt, describe, like
 from scenario_registry import scenario
 
 #: Serializers that can express everything that the calls here need.
-COMMON = ("serpent", "json", "msgpack", "pickle")
+COMMON = ("serpent", "json", "msgpack", "pickle", "cloudpickle", "dill")
 ALL = ("serpent", "json", "marshal", "msgpack", "pickle", "cloudpickle", "dill")
 
 
@@ -26,7 +25,7 @@ def metadata(env):
             methods[:2],
             not hidden,
             sorted(proxy._pyroAttrs),
-            sorted(proxy._pyroOneway) == ["note", "note_and_fail"],
+            sorted(proxy._pyroOneway) == ["keep_blob", "note", "note_and_fail", "note_correlation", "tell"],
         ]
 
 
@@ -222,7 +221,11 @@ def batch_with_bad_name(env):
         return describe(found)
 
 
-@scenario("BAT-4 BAT-10 WIRE-93", [None, ["b1", "b2"], "!PyroError: async oneway calls make no sense"])
+@scenario(
+    "BAT-4 BAT-10 WIRE-93",
+    [None, ["b1", "b2"], "!PyroError: async oneway calls make no sense"],
+    serializers=COMMON,
+)
 def batch_oneway(env):
     with env.proxy() as proxy:
         proxy.notes(0)
@@ -234,7 +237,7 @@ def batch_oneway(env):
         return [result, proxy.notes(2), attempt(calls, oneway=True, asynchronous=True)]
 
 
-@scenario("ASY-8", [[1, 2], True])
+@scenario("ASY-8", [[1, 2], True], serializers=COMMON)
 def batch_async(env):
     with env.proxy() as proxy:
         calls = env.lib.batch(proxy)
@@ -244,7 +247,11 @@ def batch_async(env):
         return [list(future.value), future.ready]
 
 
-@scenario("ASY-2 ASY-3 ASY-6 FUT-2 FUT-5", [["x", True], 12, "!ZeroDivisionError: builtin error", ["ValueError"], None])
+@scenario(
+    "ASY-2 ASY-3 ASY-6 FUT-2 FUT-5",
+    [["x", True], 12, "!ZeroDivisionError: builtin error", ["ValueError"], None],
+    serializers=ALL,
+)
 def asynchronous(env):
     with env.proxy() as proxy:
         proxy._pyroAsync()
@@ -276,65 +283,20 @@ def asynchronous_parallel(env):
         return [sorted(future.value for future in futures), len({id(future) for future in futures})]
 
 
-@scenario("WIRE-110 STR-1", [[0, 1, 2], "list(1, 'two', tuple(3))", True], serializers=("serpent", "pickle"))
-def stream(env):
+@scenario("ASY-1 ASY-2", ["None", [1, "two", None], True, "!AttributeError", "direct"], serializers=COMMON)
+def asynchronous_attributes(env):
+    """Attributes are read and written at once, and unknown names are refused at once; the mode can be left again."""
     with env.proxy() as proxy:
-        first = list(proxy.count_up(3))
-        items = proxy.iterator()
-        return [first, describe(list(items)), attempt(next, items) == "!StopIteration: "]
-
-
-@scenario("PRX-56", [[0, 0, "between", 1, 1], []])
-def streams_interleaved(env):
-    with env.proxy() as proxy:
-        one, two = proxy.count_up(2), proxy.count_up(2)
-        found = [next(one), next(two), proxy.echo("between"), next(one), next(two)]
-        return [found, list(one)]
-
-
-@scenario("PRX-53 WIRE-113 STR-5", [0, True, "!StopIteration: "], serializers=COMMON)
-def stream_closed_early(env):
-    limit = _limit()
-    with env.proxy() as proxy:
-        items = proxy.count_up(limit)
-        first = next(items)
-        items.close()
-        return [first, proxy.stream_ended(limit), attempt(next, items)]
-
-
-def _limit():
-    """A number that no other stream has as its limit."""
-    return uuid.uuid4().int % 2**50 + 100
-
-
-@scenario("PRX-52 STR-4", [1, "!ValueError: stream broke", "!PyroError: item stream terminated"])
-def stream_with_error(env):
-    with env.proxy() as proxy:
-        items = proxy.failing_stream()
-        return [next(items), attempt(next, items), attempt(next, items)]
-
-
-@scenario("PRX-51 STR-6", [0, "!ConnectionClosedError: the proxy for this stream result has been closed", 1])
-def stream_after_reconnect(env):
-    """The server keeps the stream for a while, so it continues on a new connection."""
-    with env.proxy() as proxy:
-        items = proxy.count_up(3)
-        first = next(items)
-        proxy._pyroRelease()
-        lost = attempt(next, items)
-        for _ in range(20):
-            proxy._pyroReconnect(tries=1)
-            try:
-                return [first, lost, next(items)]
-            except env.lib.errors.PyroError:  # the server has not noticed yet that the old connection is gone
-                proxy._pyroRelease()
-        return [first, lost, "never"]
-
-
-@scenario("STR-3", "list('a', 'b')", serializers=("serpent", "cloudpickle"))
-def list_is_not_streamed(env):
-    with env.proxy() as proxy:
-        return attempt(proxy.echo, ["a", "b"])
+        switched = attempt(env.lib.asyncproxy, proxy)
+        proxy.value = "written"
+        found = [
+            switched,
+            proxy.constant,
+            proxy.value == "written",
+            attempt(getattr, proxy, "no_such").partition(":")[0],
+        ]
+        env.lib.asyncproxy(proxy, False)
+        return [*found, proxy.echo("direct")]
 
 
 @scenario("CTX-2 PRX-39 WIRE-12", [[1, 0, 1, True], [65535, 0, 1, True], [0, 0, 1, True], [1, 0, 1, True]])

@@ -6,7 +6,6 @@ Runs under Python 3.8 and later, with Pyro4 or pyrolite.
 from __future__ import annotations
 
 import os
-import socket
 import uuid
 
 from peer_common import attempt, describe
@@ -16,7 +15,11 @@ ALL = ("serpent", "json", "marshal", "msgpack", "pickle", "cloudpickle", "dill")
 _ID = "12345678-1234-5678-1234-567812345678"
 
 
-@scenario("WIRE-60 WIRE-62 DMN-43", ["'hello'", "dict('you said': \"dict('user': 'me', 'id': 1)\")", 1])
+@scenario(
+    "WIRE-60 WIRE-62 DMN-43",
+    ["'hello'", "dict('you said': \"dict('user': 'me', 'id': 1)\")", 1],
+    serializers=ALL,
+)
 def handshake_data(env):
     seen = []
     library = env.lib
@@ -75,7 +78,7 @@ def handshake_refused_by_client(env):
         "!CommunicationError: cannot connect to ADDRESS: message hmac mismatch",
     ],
     needs="hmac",
-    serializers=("serpent", "pickle"),
+    serializers=ALL,
 )
 def hmac(env):
     """The server has the key ``s\\xe9cret`` as text."""
@@ -122,7 +125,7 @@ def hmac_with_everything(env):
         {"PROX": "from proxy"},
         [2, 5, 5],
     ],
-    serializers=("serpent", "json", "pickle"),
+    serializers=ALL,
 )
 def annotations(env):
     library = env.lib
@@ -162,28 +165,71 @@ def annotations_of_a_failed_call(env):
         return [first, "leaked" if "RESP" in env.lib.current_context.response_annotations else "clean"]
 
 
-@scenario("WIRE-29 PRX-47", [True, True, True, _ID])
+@scenario("WIRE-29 PRX-47", [True, True, True, [_ID, _ID], [_ID, _ID]], serializers=ALL)
 def correlation_id(env):
-    """Echoed, seen by the method, and passed on to the next server."""
+    """Echoed, seen by the method, and passed on to the next servers of both libraries, and from there to more."""
     context = env.lib.current_context
     context.correlation_id = uuid.UUID(_ID)
     with env.proxy() as proxy:
         seen = proxy.correlation() == _ID
         answered = bytes(context.response_annotations["CORR"]) == uuid.UUID(_ID).bytes
-        passed_on = proxy.relay(env.uris["other"], "correlation")
+        one, two = env.others
+        passed_on = [proxy.relay(uri, "correlation") for uri in (one, two)]
+        further = [proxy.relay(uri, "relay", other, "correlation") for uri, other in ((one, two), (two, one))]
         context.correlation_id = None
-        return [seen, answered, uuid.UUID(proxy.correlation()).version == 4, passed_on]
+        return [seen, answered, uuid.UUID(proxy.correlation()).version == 4, passed_on, further]
 
 
 @scenario(
-    "WIRE-25 PRX-46",
-    [{}],
+    "CTX-7 ASY-9",
+    [False, {}],
+    pyrolite_client=[True, {"USER": "of the caller"}],
 )
+def context_of_asynchronous_calls(env):
+    """Pyro4 makes them in a thread with a context of its own; pyrolite with a copy of the caller's."""
+    context = env.lib.current_context
+    context.correlation_id = uuid.UUID(_ID)
+    with env.proxy() as proxy:
+        proxy._pyroBind()
+        env.lib.asyncproxy(proxy)
+        correlation = proxy.correlation().value
+        context.annotations = {"USER": b"of the caller"}
+        return [correlation == _ID, proxy.annotations().value]
+
+
+@scenario("CTX-3 WIRE-29", [True, True])
+def correlation_id_of_a_oneway_call(env):
+    context = env.lib.current_context
+    context.correlation_id = uuid.UUID(_ID)
+    with env.proxy() as proxy:
+        proxy.notes(0)
+        proxy.note_correlation()
+        noted = proxy.notes(1)
+        return [noted == [_ID], context.response_annotations["CORR"] is not None]
+
+
+@scenario("WIRE-25 PRX-46", [{}, {}])
 def annotations_are_not_forwarded(env):
     """A nested call over a new proxy does not carry the annotations of the request."""
-    env.lib.current_context.annotations = {"USER": b"first server only"}
     with env.proxy() as proxy:
-        return [proxy.relay(env.uris["other"], "annotations")]
+        found = []
+        for uri in env.others:
+            env.lib.current_context.annotations = {"USER": b"first server only"}
+            found.append(proxy.relay(uri, "annotations"))
+        return found
+
+
+@scenario(
+    "DMN-58 DMN-59",
+    [{"DAEM": "from daemon", "RESP": "answer", "EMPT": ""}],
+    pyrolite_server=[{"DAEM": "from daemon"}],
+)
+def response_annotations_of_nested_calls(env):
+    """What the next server sends along is part of the answer of a Pyro4 server, and not of a pyrolite server."""
+    with env.proxy() as proxy:
+        proxy.relay(env.others[0], "annotations")
+        answer = env.lib.current_context.response_annotations
+        return [{key: bytes(value).decode() for key, value in answer.items() if key != "CORR"}]
 
 
 @scenario("WIRE-40 WIRE-41", [True] * 5, serializers=ALL, needs="compressing")
@@ -310,42 +356,3 @@ def raw_wire_response(env):
             describe(serializer.deserializeData(message.data)),
             bool(failed.flags & env.lib.message.FLAGS_EXCEPTION),
         ]
-
-
-@scenario(
-    "DMN-5 PRX-29 SOC",
-    ["./u:", "1", "list(0, 1, 2)", "connected Unix"],
-    needs="unix",
-    serializers=("serpent", "pickle"),
-)
-def unix_socket(env):
-    with env.proxy() as proxy:
-        first = attempt(proxy.echo, 1)
-        state = "connected Unix" if "connected Unix" in repr(proxy) else repr(proxy)
-        return [str(proxy._pyroUri).partition("@")[2][:4], first, describe(list(proxy.count_up(3))), state]
-
-
-@scenario("DMN-5 PRX-29", ["@[::1]:", "1", "connected IPv6"], needs="ipv6")
-def ipv6(env):
-    with env.proxy() as proxy:
-        first = attempt(proxy.echo, 1)
-        state = "connected IPv6" if "connected IPv6" in repr(proxy) else repr(proxy)
-        return ["@" + str(proxy._pyroUri).partition("@")[2][:6], first, state]
-
-
-@scenario(
-    "PRX-40 WIRE-125",
-    ["PYRO:target@<<connected-socket>>:0", "1", [0, 1], "!ValueError: ('builtin error', 42)", True, "2"],
-    needs="connected",
-)
-def connected_socket(env):
-    with socket.create_connection(("127.0.0.1", env.extra["port"]), 8) as sock:
-        proxy = env.lib.Proxy("target", connected_socket=sock)
-        found = [
-            str(proxy._pyroUri),
-            attempt(proxy.echo, 1),
-            list(proxy.count_up(2)),
-            attempt(proxy.fail, "ValueError"),
-        ]
-        proxy._pyroRelease()
-        return [*found, proxy._pyroConnection is not None, attempt(proxy.echo, 2)]

@@ -10,6 +10,8 @@ import socket
 from peer_common import attempt, describe
 from scenario_registry import scenario
 
+ALL = ("serpent", "json", "marshal", "msgpack", "pickle", "cloudpickle", "dill")
+NO_MARSHAL = tuple(name for name in ALL if name != "marshal")
 _URI = "PYRO:obj@127.0.0.1:4000"
 
 
@@ -30,7 +32,7 @@ def _name_server(env, **arguments):
         "0",
     ],
     needs="nameserver",
-    serializers=("serpent", "json", "marshal", "msgpack", "pickle"),
+    serializers=ALL,
 )
 def register_and_lookup(env):
     with _name_server(env) as ns:
@@ -186,3 +188,169 @@ def batch_on_name_server(env):
         calls.remove("interop.batch")
         results = list(calls())
         return [[results[0], describe(results[1]), results[2]]]
+
+
+@scenario(
+    "NS-3 NS-14 CTX-2",
+    [["PYRO", "obj", "127.0.0.1", 4000], "URI", True, "list"],
+    needs="nameserver",
+    serializers=NO_MARSHAL,
+)
+def lookup_over_each_serializer(env):
+    """What comes back is a URI of the client's library and a list, whatever the serializer."""
+    with _name_server(env) as ns:
+        ns.register("interop.each", _URI, metadata=["t"])
+        uri, metadata = ns.lookup("interop.each", return_metadata=True)
+        listed = ns.list(prefix="interop.each")
+        ns.remove("interop.each")
+        parts = [uri.protocol, uri.object, uri.host, uri.port]
+        return [parts, type(uri).__name__, listed == {"interop.each": _URI}, type(metadata).__name__]
+
+
+@scenario(
+    "NS-6 SER-33",
+    "!ValueError: unmarshallable object",
+    pyrolite_server="tuple(URI('PYRO', 'obj', None, '127.0.0.1', 4000), list('t'))",
+    serializers=("marshal",),
+    needs="nameserver",
+)
+def lookup_with_metadata_over_marshal(env):
+    """Pyro4 cannot send a URI inside of a tuple with marshal."""
+    with _name_server(env) as ns:
+        ns.register("interop.marshal", _URI, metadata=["t"])
+        found = attempt(ns.lookup, "interop.marshal", return_metadata=True)
+        ns.remove("interop.marshal")
+        return found
+
+
+@scenario(
+    "NS-7 NS-13", [["interop.proxied"], True, "'over the name'"], needs="nameserver", serializers=("serpent", "pickle")
+)
+def register_uri_objects(env):
+    """URI objects are registered as they are, also those of proxies."""
+    with _name_server(env) as ns, env.proxy() as proxy:
+        ns.register(
+            "interop.proxied", proxy._pyroUri, metadata={"a", "b"} if env.serializer == "pickle" else ["a", "b"]
+        )
+        try:
+            found = [list(ns.list(metadata_all={"a", "b"})), str(ns.lookup("interop.proxied")) == env.uris["target"]]
+            with env.lib.Proxy(_name_uri(env, "interop.proxied")) as named:
+                return [*found, attempt(named.echo, "over the name")]
+        finally:
+            ns.remove("interop.proxied")
+
+
+def _name_uri(env, name):
+    return "PYRONAME:%s@127.0.0.1:%d" % (name, env.extra["port"])
+
+
+@scenario("PRX-34 PRX-36", [1, 2, "!NamingError: unknown name: interop.moving"], needs="nameserver")
+def resolve_again_when_reconnecting(env):
+    """A PYRONAME proxy that was not bound asks the name server at each new connection."""
+    with _name_server(env) as ns:
+        ns.register("interop.moving", env.uris["session"])
+        with env.lib.Proxy(_name_uri(env, "interop.moving")) as proxy:
+            first = proxy.which()
+            ns.register("interop.moving", env.uris["session"])
+            proxy._pyroRelease()
+            second = proxy.which()
+            ns.remove("interop.moving")
+            proxy._pyroRelease()
+            return [1, 1 + second - first, attempt(proxy.which)]
+
+
+@scenario(
+    "RES-3",
+    [True, "!NamingError: no registrations available with desired metadata properties {'interop.none'}"],
+    needs="nameserver",
+)
+def resolve_metadata_to_one_of_many(env):
+    with _name_server(env) as ns:
+        for number in range(3):
+            ns.register("interop.many%d" % number, "PYRO:obj%d@127.0.0.1:4000" % number, metadata=["interop.many"])
+        uri = "PYROMETA:interop.%s@127.0.0.1:%d"
+        found = {env.lib.resolve(uri % ("many", env.extra["port"])).object for _ in range(60)}
+        ns.remove(prefix="interop.many")
+        missing = attempt(env.lib.resolve, uri % ("none", env.extra["port"]))
+        return [found == {"obj0", "obj1", "obj2"}, missing]
+
+
+@scenario("RES-11 NS-34", ["None", "unix", "'by name'"], needs="nameserver_unix")
+def name_server_on_unix_socket(env):
+    location = "./u:" + env.extra["uri"].partition("./u:")[2]
+    with env.lib.locateNS(host=location) as ns:
+        ping = attempt(ns.ping)
+        ns.register("interop.unix", env.uris["target"])
+        kind = "unix" if ns._pyroUri.sockname else str(ns._pyroUri)
+        with env.lib.Proxy(ns.lookup("interop.unix")) as proxy:
+            found = attempt(proxy.echo, "by name")
+        ns.remove("interop.unix")
+        return [ping, kind, found]
+
+
+@scenario("NS-2 NS-33 DMN-6", ["localhost", True], needs="nameserver_nat")
+def name_server_behind_nat(env):
+    """It gives away the address that it is known by outside."""
+    with _name_server(env) as ns:
+        uri = ns.lookup("Pyro.NameServer")
+        return [uri.host, uri.port == env.extra["port"]]
+
+
+@scenario("NS-2 NS-6", [True, "class:Pyro4.naming.NameServer"], needs="nameserver")
+def name_server_of_itself(env):
+    with _name_server(env) as ns:
+        uri, metadata = ns.lookup("Pyro.NameServer", return_metadata=True)
+        known = [tag for tag in metadata if tag == "class:Pyro4.naming.NameServer"]
+        return [str(uri) == env.extra["uri"], *known]
+
+
+@scenario("NS-2 NS-9", [0, 0, 0, "None"], needs="nameserver")
+def name_server_cannot_be_removed(env):
+    with _name_server(env) as ns:
+        found = [ns.remove("Pyro.NameServer"), ns.remove(prefix="Pyro.Name"), ns.remove(regex="Pyro[.]NameServer")]
+        return [*found, attempt(ns.ping)]
+
+
+@scenario("NS-31 RES-13", [True, "nothing", "nothing"], needs="nameserver")
+def broadcast_by_hand(env):
+    """The question as a datagram; others are not answered."""
+    found = []
+    for question in (b"GET_NSURI", b"GET_NSURI\n", b"get_nsuri"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(5 if question == b"GET_NSURI" else 0.1)
+            sock.sendto(question, ("127.0.0.1", env.extra["broadcast_port"]))
+            try:
+                found.append(sock.recv(4096).decode("iso-8859-1") == env.extra["uri"])
+            except socket.timeout:
+                found.append("nothing")
+    return found
+
+
+@scenario(
+    "NS-3 PRX-17",
+    [["count", "list", "lookup", "ping", "register", "remove", "set_metadata"], [], []],
+    needs="nameserver",
+)
+def interface_of_the_name_server(env):
+    with _name_server(env) as ns:
+        ns._pyroBind()
+        methods = sorted(set(ns._pyroMethods) - {"yplookup"})  # that one is for Pyro5 clients
+        return [methods, sorted(ns._pyroAttrs), sorted(ns._pyroOneway)]
+
+
+@scenario("NS-34 WIRE-33 RES-5", ["!NamingError", "!NamingError", "None"], needs="nameserver_hmac")
+def name_server_with_other_keys(env):
+    wrong = attempt(_name_server, env, hmac_key=b"wrong", broadcast=False).partition(":")[0]
+    none = attempt(env.lib.resolve, _name_uri(env, "Pyro.NameServer")).partition(":")[0]
+    with _name_server(env, hmac_key="ns key") as ns:
+        return [wrong, none, attempt(ns.ping)]
+
+
+@scenario("NS-10 BAT-7", [[None, None, 2]], needs="nameserver")
+def batch_of_registrations(env):
+    with _name_server(env) as ns:
+        calls = env.lib.batch(ns)
+        calls.register("interop.bulk1", _URI, safe=True)
+        calls.register("interop.bulk2", _URI, metadata=["m"])
+        calls.remove(prefix="interop.bulk")
+        return [list(calls())]

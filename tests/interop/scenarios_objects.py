@@ -5,6 +5,8 @@ Runs under Python 3.8 and later, with Pyro4 or pyrolite.
 
 from __future__ import annotations
 
+import threading
+
 from peer_common import attempt, describe
 from scenario_registry import scenario
 
@@ -16,6 +18,7 @@ def _callback_object(lib):
     class Listener:
         def __init__(self):
             self.heard = []
+            self.was_told = threading.Event()
 
         @lib.expose
         def called(self, *args):
@@ -26,6 +29,12 @@ def _callback_object(lib):
         @lib.callback
         def called_and_failed(self):
             raise ValueError("callback failed")
+
+        @lib.expose
+        @lib.oneway
+        def told(self, *args):
+            self.heard.append(list(args))
+            self.was_told.set()
 
     return Listener()
 
@@ -46,6 +55,65 @@ def callback_by_object(env):
     env.serve(listener)
     with env.proxy() as proxy:
         return [proxy.call_back(listener, 3), listener.heard]
+
+
+@scenario("DMN-25 DMN-63", [None, [["oneway"]]], serializers=NO_MARSHAL)
+def callback_by_oneway_call(env):
+    listener = _callback_object(env.lib)
+    env.serve(listener)
+    with env.proxy() as proxy:
+        result = proxy.tell(listener, "oneway")
+        listener.was_told.wait(5)
+        return [result, listener.heard]
+
+
+@scenario(
+    "DMN-57 WIRE-83 WIRE-84",
+    ["!ValueError: callback failed", "!ConnectionClosedError"],
+    pyrolite_client=["!ValueError: callback failed", "list('heard', 'again')"],
+)
+def callback_that_fails(env):
+    """The server gets the exception; the connection to a Pyro4 daemon ends with it, the one to pyrolite stays."""
+    listener = _callback_object(env.lib)
+    env.serve(listener)
+    with env.proxy() as proxy:
+        first, second = proxy.call_back_twice(listener)
+        return [first, second.partition(":")[0]]
+
+
+@scenario("DMN-25 SER-63", [["a", "b", "c"], ["d"]], serializers=NO_MARSHAL)
+def autoproxy_of_arguments(env):
+    """Registered objects at any depth of the arguments are proxies for the server, which calls them."""
+    parts = {name: _part(env.lib, name) for name in "abcd"}
+    daemon = env.daemon()
+    for part in parts.values():
+        daemon.register(part)
+    with env.proxy() as proxy:
+        deep = [parts["a"], {"k": [parts["b"], (parts["c"],)]}]
+        return [proxy.names_of(deep), proxy.names_of(keyword=[[[parts["d"]]]])]
+
+
+def _part(lib, name):
+    @lib.expose
+    class Part:
+        def name(self):
+            return name
+
+    return Part()
+
+
+@scenario("DMN-25", [["x"], "SerializeError"], serializers=("serpent", "json", "msgpack"))
+def autoproxy_ends_with_registration(env):
+    part = _part(env.lib, "x")
+    daemon = env.daemon()
+    daemon.register(part)
+    with env.proxy() as proxy:
+        first = proxy.names_of([part])
+        daemon.unregister(part)
+        try:
+            return [first, proxy.names_of([part])]
+        except env.lib.errors.SerializeError:
+            return [first, "SerializeError"]
 
 
 @scenario("DMN-25 DMN-27 SER-63", ["Proxy", "'made by server'", ["'nested 0'", "'nested 1'"]], serializers=NO_MARSHAL)
@@ -91,13 +159,17 @@ def uris_and_proxies_come_back(env):
         return [proxy.echo(uri) == uri, same]
 
 
-@scenario("OV-40", [7, "!ValueError: ('builtin error', 42)"])
-def relayed_to_the_other_library(env):
-    """Client -> server -> server of the other library."""
+@scenario("OV-40", [[7, "!ValueError: ('builtin error', 42)", 8]] * 2, serializers=ALL)
+def relayed(env):
+    """Client -> server -> server of either library -> server of the other library."""
     with env.proxy() as proxy:
         return [
-            proxy.relay(env.uris["other"], "echo", 7),
-            attempt(proxy.relay, env.uris["other"], "fail", "ValueError"),
+            [
+                proxy.relay(uri, "echo", 7),
+                attempt(proxy.relay, uri, "fail", "ValueError"),
+                proxy.relay(uri, "relay", other, "echo", 8),
+            ]
+            for uri, other in (env.others, env.others[::-1])
         ]
 
 
@@ -133,28 +205,69 @@ def blob_information_only(env):
         ]
 
 
-@scenario("BLOB-14", ["list('topic', 'URI')", "list(1, 'two')", "list(1, 'two')"], serializers=("serpent",))
-def blob_forwarded(env):
-    """Through a dispatcher of one library to a server of the other one."""
+_FORWARDED = ["list('topic', 'URI')", "list(1, 'two')", "list(1, 'two')"]
+_NOT_FOUND = ["list('topic', 'URI')", "'params'", "'params'"]
+
+
+def _forward(env):
+    """Through a dispatcher to servers of both libraries: Pyro4, then pyrolite."""
+    found = []
     with env.proxy() as proxy:
-        found = proxy.forward_blob(env.lib.core.SerializedBlob(["topic", env.uris["other"]], [1, "two"]))
-        return [found[0].replace(describe(env.uris["other"]), "'URI'"), *found[1:]]
+        for uri in env.others:
+            try:
+                answer = proxy.forward_blob(env.lib.core.SerializedBlob(["topic", uri], [1, "two"]))
+            except Exception:
+                found.append("fails")
+            else:
+                found.append([answer[0].replace(describe(uri), "'URI'"), *answer[1:]])
+    return found
+
+
+@scenario("BLOB-14", [_FORWARDED, _FORWARDED], serializers=("serpent",))
+def blob_forwarded(env):
+    """Each library as the sender, the dispatcher and the receiver."""
+    return _forward(env)
 
 
 @scenario(
     "BLOB-15",
-    "fails",
-    pyrolite_server=["list(1, 'two')"],
-    serializers=("msgpack", "pickle"),
+    ["fails", "fails"],
+    pyrolite_server=[_FORWARDED, _FORWARDED],
+    serializers=("msgpack", "pickle", "cloudpickle", "dill", "marshal"),
 )
 def blob_forwarded_over_another_serializer(env):
     """Pyro4's dispatcher stamps the serializer of its own proxy; pyrolite's keeps the one of the blob."""
+    return _forward(env)
+
+
+@scenario(
+    "BLOB-15 BLOB-4",
+    [_NOT_FOUND, _NOT_FOUND],
+    pyrolite_server=[_NOT_FOUND, _FORWARDED],
+    serializers=("json",),
+)
+def blob_forwarded_with_json(env):
+    """As above; Pyro4 does not find the data in json, nor does anybody behind its dispatcher."""
+    return _forward(env)
+
+
+@scenario("BLOB-14 WIRE-40", [True, True], serializers=("serpent",))
+def blob_forwarded_compressed(env):
+    env.lib.config.COMPRESSION = True
+    data = ["data " * 1000]
     with env.proxy() as proxy:
-        try:
-            found = proxy.forward_blob(env.lib.core.SerializedBlob(["topic", env.uris["other"]], [1, "two"]))
-        except Exception:
-            return "fails"
-        return [found[1]]
+        return [
+            proxy.forward_blob(env.lib.core.SerializedBlob(["topic", uri], data))[1] == describe(data)
+            for uri in env.others
+        ]
+
+
+@scenario("BLOB-3 BLOB-18", ["None", "dict('k': list(1))"], serializers=("serpent", "msgpack", "pickle"))
+def blob_kept_by_oneway_call(env):
+    """It can be opened after the call that brought it."""
+    with env.proxy() as proxy:
+        first = attempt(proxy.keep_blob, env.lib.core.SerializedBlob("info", {"k": [1]}))
+        return [first, proxy.kept_blob()]
 
 
 @scenario("BLOB-2", ["!SerializeError: if SerializedBlob is used, it must be the only argument"] * 2)
