@@ -59,7 +59,7 @@ def _resolve(uri: URI | str, hmac_key: bytes | str | None = None) -> URI:
         return uri
     key = hmac_key.encode("utf-8") if isinstance(hmac_key, str) else hmac_key
     with set_aside():
-        return resolver.resolve(uri, key, Proxy)
+        return resolver.resolve(uri, key, Proxy, global_config)
 
 
 def asyncproxy(proxy: Proxy, asynchronous: bool = True) -> None:

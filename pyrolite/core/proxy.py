@@ -225,8 +225,8 @@ class Proxy:
         """Connect while holding the lock; False when there is a connection already."""
         if self._pyroConnection is not None:
             return False
-        uri = resolve_for_connection(self._pyroUri, self._pyroHmacKey, _internal_proxy)
         config = self._pyroConfig
+        uri = resolve_for_connection(self._pyroUri, self._pyroHmacKey, lambda at: Proxy(at, config=config), config)
         offer = Offer(
             self._pyroHandshake,
             bool(config.METADATA),
@@ -361,9 +361,7 @@ class Proxy:
 
     # ---- calls
 
-    def _pyroInvoke(
-        self, methodname: str, vargs: Any, kwargs: Any, flags: int = 0, objectId: str | None = None
-    ) -> Any:
+    def _pyroInvoke(self, methodname: str, vargs: Any, kwargs: Any, flags: int = 0, objectId: str | None = None) -> Any:
         """Make a remote call and return its result; every remote operation of the proxy goes this way.
 
         ``flags`` are ``FLAGS_`` bits, ``objectId`` addresses another object of the same daemon.
@@ -514,11 +512,6 @@ def _connected_uri(object_id: Any) -> URI:
     if not isinstance(object_id, str):
         raise TypeError("expected Pyro URI")
     return URI(f"PYRO:{object_id}@<<connected-socket>>:0")
-
-
-def _internal_proxy(uri: URI) -> Proxy:
-    """A proxy for the library's own use."""
-    return Proxy(uri)
 
 
 # ---- the form for serializers that know no classes ([PRX-15], [SER-40])

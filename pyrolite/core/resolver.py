@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pyrolite import constants
 from pyrolite.configuration import Configuration
-from pyrolite.configuration import config as global_config
 from pyrolite.core.context import set_aside
 from pyrolite.core.uri import URI, bracketed
 from pyrolite.errors import NamingError, PyroError
@@ -42,7 +41,7 @@ BROADCAST_WAIT: Final = 0.7
 BROADCAST_ANSWER_SIZE: Final = 4096
 
 
-def resolve_for_connection(uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory) -> URI:
+def resolve_for_connection(uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory, config: Configuration) -> URI:
     """The PYRO URI to connect to for ``uri``, following names that stand for names ([RES-2]).
 
     Raises:
@@ -53,13 +52,13 @@ def resolve_for_connection(uri: URI, hmac_key: bytes | None, make_proxy: ProxyFa
     current = uri
     with set_aside():
         for _ in range(MAX_INDIRECTIONS):
-            current = resolve(current, hmac_key, make_proxy)
+            current = resolve(current, hmac_key, make_proxy, config)
             if current.protocol == "PYRO":
                 return current
     raise NamingError(f"too many indirections in resolving {uri}")
 
 
-def resolve(uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory) -> URI:
+def resolve(uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory, config: Configuration) -> URI:
     """What the name server has stored for a PYRONAME or PYROMETA URI ([RES-2], [RES-3]).
 
     Raises:
@@ -68,7 +67,7 @@ def resolve(uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory) -> URI:
     location = f"./u:{uri.sockname}" if uri.sockname else uri.host
     found: Any
     with find_nameserver(
-        location, uri.port, broadcast=True, hmac_key=hmac_key, make_proxy=make_proxy, config=global_config
+        location, uri.port, broadcast=True, hmac_key=hmac_key, make_proxy=make_proxy, config=config
     ) as nameserver:
         if uri.protocol == "PYRONAME":
             found = nameserver.lookup(uri.object)
