@@ -928,7 +928,7 @@ def test_binding_keeps_the_resolved_uri(connecting: Connecting, monkeypatch: pyt
     found = [pyrolite.URI(f"PYRO:object{number}@h:1") for number in range(3)]
     keys: list[Any] = []
 
-    def resolve(uri: Any, key: Any, make_proxy: Any) -> pyrolite.URI:
+    def resolve(uri: Any, key: Any, *rest: Any) -> pyrolite.URI:
         keys.append(key)
         return found[len(keys) - 1]
 
