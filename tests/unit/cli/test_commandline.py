@@ -93,7 +93,7 @@ def test_arguments_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_key_on_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """[CLI-3] ``-k`` works, with a warning."""
     monkeypatch.delenv("PYRO_HMAC_KEY", raising=False)
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="using -k") as warned:
         assert hmac_key("s\xe9cret") == "s\xe9cret".encode()
     assert str(warned[0].message) == (
         "using -k to supply HMAC key on the command line is a security problem and is deprecated since Pyro 4.72. "

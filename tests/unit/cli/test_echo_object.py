@@ -24,8 +24,8 @@ def test_members() -> None:
     """[CLI-25] What clients can use."""
     members = get_exposed_members(EchoServer)
     assert members["methods"] == {
-        "echo", "error", "error_with_text", "oneway_echo", "slow", "oneway_slow", "generator", "nan", "inf", "__dunder__",
-        "shutdown",
+        "echo", "error", "error_with_text", "oneway_echo", "slow", "oneway_slow", "generator", "nan", "inf",
+        "__dunder__", "shutdown",
     }  # fmt: skip
     assert members["oneway"] == {"oneway_echo", "oneway_slow"}
     assert members["attrs"] == {"verbose"}
