@@ -127,7 +127,9 @@ def make_exception(cls: type[BaseException], data: dict[str, Any]) -> BaseExcept
     attributes = data.get("attributes")
     if attributes:
         for name, value in attributes.items():
-            if _may_set(cls, name):
+            if name == "__notes__":
+                _set_notes(error, value)
+            elif _may_set(cls, name):
                 # classes may have attributes that cannot be set; the others are worth having
                 with contextlib.suppress(Exception):
                     setattr(error, name, value)
@@ -170,11 +172,15 @@ _GROUP: Final[tuple[type[BaseException], ...]] = tuple(
 
 def _may_set(cls: type[BaseException], name: Any) -> bool:
     """Whether an attribute of that name may be set on a rebuilt exception ([SER-56])."""
-    if not isinstance(name, str) or name == "args":
+    if not isinstance(name, str) or name in {"args", "add_note"}:  # Python 3.10 has no add_note yet
         return False
-    if name.startswith("__"):
-        return name == "__notes__"
-    return not callable(getattr(cls, name, None))
+    return not name.startswith("__") and not callable(getattr(cls, name, None))
+
+
+def _set_notes(error: BaseException, notes: Any) -> None:
+    """Set the notes that can be shown ([SER-58])."""
+    if isinstance(notes, (list, tuple)):
+        error.__notes__ = [note for note in notes if isinstance(note, str)]  # type: ignore[attr-defined, unused-ignore]
 
 
 def stand_in(error: PyroError, name: str, data: dict[str, Any]) -> PyroError:

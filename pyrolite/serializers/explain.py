@@ -5,6 +5,7 @@ Nothing here runs before an error of encoding has occurred.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +18,9 @@ __all__ = ["explained"]
 
 #: How the texts of the serializers themselves start.
 _OWN_TEXTS: Final = ("don't know how to serialize", "msgpack cannot serialize")
-#: How often a part of the graph is encoded on trial. A large graph keeps its error text short of a place.
-_TRIALS: Final = 2000
+#: Seconds to search for; an error in a large graph may have to do without its place.
+_PATIENCE: Final = 0.25
+_PATH_SHOWN: Final = 300
 _KEY_SHOWN: Final = 40
 
 
@@ -52,6 +54,8 @@ def _advice(serializer: SerializerBase, roots: dict[str, Any]) -> str:
         if search.fails(value):
             path, culprit = search.descend(name, value)
             kind = type(culprit)
+            if len(path) > _PATH_SHOWN:
+                path = path[:_PATH_SHOWN] + "..."
             return (
                 f" (at {path}: an object of class {kind.__module__}.{kind.__qualname__};"
                 f" serializer {type(serializer).__name__}. Convert it to plain values before,"
@@ -65,11 +69,10 @@ class _Search:
 
     def __init__(self, serializer: SerializerBase) -> None:
         self._serializer = serializer
-        self._trials = 0
+        self._end = time.monotonic() + _PATIENCE
 
     def fails(self, value: Any) -> bool:
         """Whether encoding ``value`` fails."""
-        self._trials += 1
         try:
             self._serializer._encode(value)
         except Exception:
@@ -82,7 +85,7 @@ class _Search:
         while id(value) not in seen:
             seen.add(id(value))
             for step, part in _parts(value):
-                if self._trials >= _TRIALS:
+                if time.monotonic() > self._end:
                     return path, value
                 if self.fails(part):
                     path += step

@@ -134,7 +134,8 @@ class MarshalSerializer(SerializerBase):
 #: Codes in marshalled data, followed by a number below 2**24: bytes of that length (with or without the reference bit),
 #: and a reference to the object of that number. These expressions run at the speed of memchr; a set of codes takes ten
 #: times as long.
-_CODES: Final = tuple(re.compile(code + rb"(?=.{3}\0)", re.DOTALL) for code in (rb"s", rb"\xf3", rb"r"))
+_REFERENCE: Final = re.compile(rb"r(?=.{3}\0)", re.DOTALL)
+_CODES: Final = (_REFERENCE, *(re.compile(code + rb"(?=.{3}\0)", re.DOTALL) for code in (rb"s", rb"\xf3")))
 _LARGE: Final = 1 << 24
 #: How much larger than what marshal wrote a graph may be as a tree.
 _PATIENCE: Final = 64
@@ -150,7 +151,8 @@ def _is_suspicious(marshalled: bytes) -> bool:
         # most of the time it is part of something else, and the number is an absurd one
         while match:
             end = match.end()
-            if end + 4 + int.from_bytes(marshalled[end : end + 4], "little") <= size:
+            number = int.from_bytes(marshalled[end : end + 4], "little")
+            if number <= size - (0 if code is _REFERENCE else end + 4):
                 return True
             match = code.search(marshalled, end)
     return False

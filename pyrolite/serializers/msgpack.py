@@ -27,6 +27,8 @@ _DATETIME: Final = 0x32
 _DATE: Final = 0x33
 
 _ATOMS: Final = frozenset({type(None), bool, int, float, str, bytes, bytearray, memoryview})
+#: Hooks on these are consulted, although the format has a form for them ([SER-60] (b)).
+_HOOKED_ATOMS: Final = frozenset({bytes, bytearray, memoryview})
 #: What the packer writes itself, subclasses included, without asking anybody.
 _NATIVE: Final = (int, float, str, bytes, list, tuple, dict)
 #: Number of bytes from which on it matters how often they are copied.
@@ -41,10 +43,12 @@ class MsgpackSerializer(SerializerBase):
     _recreator = Recreator(bottom_up=True)
     #: Whether hooks concern values that the packer would write itself.
     _walk_all: ClassVar[bool] = False
+    #: Types that the packer writes and hooks do not concern.
+    _atoms: ClassVar[frozenset[type]] = _ATOMS
 
     def dumps(self, data: Any) -> bytes:
         try:
-            if type(data) is bytes and len(data) > _LARGE:
+            if type(data) is bytes and len(data) > _LARGE and not self._walk_all:
                 return b"".join((_bytes_head(data), data))
             return self._encode(data)
         except Exception as error:
@@ -64,7 +68,7 @@ class MsgpackSerializer(SerializerBase):
 
     def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
         try:
-            if type(vargs) is tuple:
+            if type(vargs) is tuple and not self._walk_all:
                 for value in vargs:
                     if type(value) is bytes and len(value) > _LARGE:
                         return self._joined(obj, method, vargs, kwargs)
@@ -88,8 +92,9 @@ class MsgpackSerializer(SerializerBase):
     def _encode(self, data: Any) -> bytes:
         library = _library()
         if self._walk_all:
-            atoms = _ATOMS | {library.ExtType}
-            data = GraphConverter(atoms, self._default, lambda key: key, sets=False).convert(data)
+            data = GraphConverter(self._atoms | {library.ExtType}, self._default, lambda key: key, sets=False).convert(
+                data
+            )
         # a packer costs more to make than to use; it is in nobody else's hands while it is out of the pool
         try:
             packer = library.packers.pop()
@@ -117,18 +122,17 @@ class MsgpackSerializer(SerializerBase):
         ext_type = _library().ExtType
         value = obj
         while True:
-            if isinstance(value, int):
-                # the packer cannot, so it is outside of 64 bits
-                return (
-                    ext_type(_INTEGER, str(int(value)).encode("ascii")) if value is obj or _is_large(value) else value
-                )
+            if type(value) is int and _is_large(value):
+                return ext_type(_INTEGER, str(value).encode("ascii"))
             value = cls._simpler(value)
             if isinstance(value, (*_NATIVE, type(None), bytearray, memoryview, ext_type)) and not _is_large(value):
                 return value
 
     @classmethod
     def _hooks_changed(cls) -> None:
-        cls._walk_all = concerned(_NATIVE, (*converters.classes(), *cls._replacements))
+        hooked = {*converters.classes(), *cls._replacements}
+        cls._atoms = _ATOMS - (_HOOKED_ATOMS & hooked)
+        cls._walk_all = cls._atoms != _ATOMS or concerned(_NATIVE, hooked)
 
 
 def _bytes_head(value: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from pyrolite.configuration import config
 from pyrolite.serializers.base import Buffer, SerializerBase, contains, decoding_error, encoding_error
-from pyrolite.serializers.classes import pickled_name
+from pyrolite.serializers.classes import ConverterError, pickled_name
 from pyrolite.serializers.values import is_plain
 
 __all__ = ["NameMapping", "PickleFamilySerializer", "PickleSerializer", "find_mapped_class"]
@@ -55,7 +55,10 @@ class NameMapping:
             return getattr, (_Module(module), attribute)
         kind = type(obj)
         if kind in self.replacements:
-            replaced = self.replacements[kind](obj)
+            try:
+                replaced = self.replacements[kind](obj)
+            except Exception as error:
+                raise ConverterError(error) from error
             # likewise a function that gives back the one item of a tuple
             return NotImplemented if replaced is obj else (operator.getitem, ((replaced,), 0))
         return NotImplemented

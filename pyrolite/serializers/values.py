@@ -213,8 +213,15 @@ class GraphConverter:
         """The converted graph.
 
         Raises:
-            ValueError: it refers to itself.
+            ValueError: it refers to itself, or is nested too deeply for this thread's stack.
         """
+        try:
+            return self._convert(value)
+        except RecursionError:
+            pass  # the traceback of that one would be a long one
+        raise ValueError("Object graph nesting too deep")
+
+    def _convert(self, value: Any) -> Any:
         kind = type(value)
         if kind in self._atoms:
             return value
@@ -224,17 +231,17 @@ class GraphConverter:
         self._active.add(identity)
         try:
             if kind is dict:
-                return {self.convert_key(key): self.convert(item) for key, item in value.items()}
+                return {self._convert_key(key): self._convert(item) for key, item in value.items()}
             if kind is list:
-                return [self.convert(item) for item in value]
+                return [self._convert(item) for item in value]
             if kind is tuple:
-                return tuple([self.convert(item) for item in value])
+                return tuple([self._convert(item) for item in value])
             if self._sets and (kind is set or kind is frozenset):
-                return kind([self.convert_key(item) for item in value])
-            return self.convert(self._simpler(value))
+                return kind([self._convert_key(item) for item in value])
+            return self._convert(self._simpler(value))
         finally:
             self._active.discard(identity)
 
-    def convert_key(self, key: Any) -> Any:
+    def _convert_key(self, key: Any) -> Any:
         """A key of a dict or an element of a set."""
-        return key if type(key) is str else self.convert(self._key(key))
+        return key if type(key) is str else self._convert(self._key(key))
