@@ -17,7 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 from pyrolite import configuration
 from pyrolite.configuration import Configuration
 
-_SOURCES = Path(configuration.__file__).resolve().parent
+_SOURCES = Path(configuration.__file__).resolve().parent.parent
 _CHAPTER = Path(__file__).resolve().parent.parent / "specification" / "60-configuration.md"
 _NAME = re.compile(r"[A-Z][A-Z0-9_]+")
 _USE = re.compile(rf"""[."']({_NAME.pattern})\b""")
@@ -52,7 +52,7 @@ def _used_names() -> set[str]:
     """What modules other than the configuration itself read as an attribute, or name as text."""
     found: set[str] = set()
     for path in _SOURCES.rglob("*.py"):
-        if path.name != "configuration.py":
+        if path.parent.name != "configuration":
             found.update(_USE.findall(path.read_text(encoding="utf-8")))
     return found
 

@@ -441,7 +441,7 @@ class Configuration:
         implementation = f"{platform.python_implementation()} {platform.python_version()}"
         lines = [
             f"Pyro version: {VERSION}",
-            f"Loaded from: {Path(__file__).resolve().parent}",
+            f"Loaded from: {Path(__file__).resolve().parent.parent}",
             f"Python version: {implementation} ({platform.system()}, {os.name})",
             f"Protocol version: {PROTOCOL_VERSION}",
             "Currently active configuration settings:",
@@ -471,7 +471,3 @@ config = Configuration()
 def main() -> None:
     """Print the configuration that is in effect ([CFG-7])."""
     sys.stdout.write(config.dump() + "\n")
-
-
-if __name__ == "__main__":
-    main()
