@@ -14,17 +14,14 @@ from pyrolite.serializers import classes, exceptions, explain
 from pyrolite.serializers.classes import ConverterError, Recreator
 from pyrolite.serializers.values import NO_VALUE, is_numpy_array, numpy_value, simple_forms
 
-__all__ = ["Buffer", "SerializerBase", "concerned", "contains", "decoding_error", "encoding_error", "may_hold_classes"]
+__all__ = ["Buffer", "SerializerBase", "concerned", "contains"]
 
 Buffer = bytes | bytearray | memoryview
 Replacement = Callable[[Any], Any]
 _T = TypeVar("_T")
 
-_registration_lock: Final = (
-    threading.Lock()
-)  # makes registrations one after the other, with what serializers make of them
-
-
+# makes registrations one after the other, each with what serializers make of it
+_registration_lock: Final = threading.Lock()
 _CONTAINERS: Final = frozenset({list, tuple, dict})
 
 
@@ -49,9 +46,9 @@ def may_hold_classes(data: Buffer, *values: Any) -> bool:
     return False
 
 
-def decoding_error(error: Exception) -> Exception:
+def _decoding_error(error: Exception) -> Exception:
     """What to raise for an error that occurred while decoding ([SER-5]); SerializeError and SecurityError stay."""
-    if isinstance(error, (SerializeError, SecurityError)):
+    if isinstance(error, (SerializeError, SecurityError, NotImplementedError)):
         return error
     text = str(error)
     if not text or not isinstance(error, ValueError):  # a KeyError's text is a mere key
@@ -79,7 +76,33 @@ class SerializerBase:
         super().__init_subclass__()
         cls._replacements = {}
 
-    # ---- what each serializer has to say
+    # ---- what each serializer has to say; errors are raised as they come
+
+    def _encode(self, data: Any) -> bytes:
+        """The bytes of a value."""
+        raise NotImplementedError
+
+    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        """The bytes of a call."""
+        return self._encode((obj, method, vargs, kwargs))
+
+    def _read(self, data: Buffer) -> Any:
+        """What is in ``data``, with class dicts as dicts."""
+        raise NotImplementedError
+
+    def _decode(self, data: Buffer) -> Any:
+        """The value in ``data``."""
+        value = self._read(data)
+        return self._recreator.recreate(value) if may_hold_classes(data, value) else value
+
+    def _decode_call(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
+        """The four parts of the call in ``data``."""
+        obj, method, vargs, kwargs = self._read(data)
+        if may_hold_classes(data, vargs, kwargs):
+            return obj, method, self._recreator.recreate(vargs), self._recreator.recreate(kwargs)
+        return obj, method, vargs, kwargs
+
+    # ---- the interface
 
     def dumps(self, data: Any) -> bytes:
         """The bytes of a value.
@@ -87,7 +110,11 @@ class SerializerBase:
         Raises:
             SerializeError, TypeError, ValueError: it cannot be expressed ([SER-6]).
         """
-        raise NotImplementedError
+        try:
+            return self._encode(data)
+        except Exception as error:
+            failure = self._encoding_error(error, {"result": data})
+        raise failure
 
     def loads(self, data: Buffer) -> Any:
         """The value in ``data``.
@@ -96,15 +123,27 @@ class SerializerBase:
             SerializeError: it is malformed, or names an unknown class.
             SecurityError: it names a class that is refused.
         """
-        raise NotImplementedError
+        try:
+            return self._decode(data)
+        except Exception as error:
+            failure = _decoding_error(error)
+        raise failure
 
     def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
         """The bytes of a call; errors as `dumps`."""
-        raise NotImplementedError
+        try:
+            return self._encode_call(obj, method, vargs, kwargs)
+        except Exception as error:
+            failure = self._encoding_error(error, {"args": vargs, "kwargs": kwargs})
+        raise failure
 
     def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
         """Object, method name, positional and keyword arguments of the call in ``data``; errors as `loads`."""
-        raise NotImplementedError
+        try:
+            return self._decode_call(data)
+        except Exception as error:
+            failure = _decoding_error(error)
+        raise failure
 
     # ---- with compression
 
@@ -273,9 +312,13 @@ class SerializerBase:
             f" Give it vars() or an appropriate __getstate__{_array_hint(obj)}"
         )
 
-    def _encode(self, data: Any) -> bytes:
-        """As `dumps`, with errors as they come."""
-        return self.dumps(data)
+    def _encoding_error(self, error: Exception, roots: dict[str, Any]) -> Exception:
+        """What to raise for an error that occurred while encoding ``roots``: it, with its place told ([BYD-42])."""
+        if isinstance(error, NotImplementedError):
+            return error
+        if isinstance(error, ConverterError):
+            return error.error
+        return explain.explained(error, self, roots)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -313,10 +356,3 @@ def concerned(natives: tuple[type, ...], hooked: Iterable[type]) -> bool:
         ):
             return True
     return False
-
-
-def encoding_error(error: Exception, serializer: SerializerBase, roots: dict[str, Any]) -> Exception:
-    """What to raise for an error that occurred while encoding ``roots``: the same with its place told ([BYD-42])."""
-    if isinstance(error, ConverterError):
-        return error.error
-    return explain.explained(error, serializer, roots)

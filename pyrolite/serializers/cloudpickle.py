@@ -29,7 +29,7 @@ class CloudpickleSerializer(PickleFamilySerializer):
         pickler.dump(data)
         return buffer.getvalue()
 
-    _load = staticmethod(load_pickle)
+    _read = staticmethod(load_pickle)
 
 
 @functools.cache

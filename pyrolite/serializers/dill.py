@@ -34,7 +34,7 @@ class DillSerializer(PickleFamilySerializer):
         pickler.dump(data)
         return buffer.getvalue()
 
-    def _load(self, data: Buffer) -> Any:
+    def _read(self, data: Buffer) -> Any:
         return _classes()[1](io.BytesIO(data)).load()
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from pyrolite.configuration import config
 from pyrolite.errors import SerializeError
-from pyrolite.serializers.base import Buffer, SerializerBase, concerned, decoding_error, encoding_error
+from pyrolite.serializers.base import Buffer, SerializerBase, concerned, may_hold_classes
 from pyrolite.serializers.classes import converters
 from pyrolite.serializers.values import GraphConverter, base64_dict, simple_forms
 
@@ -33,45 +33,6 @@ class JsonSerializer(SerializerBase):
     #: Whether hooks concern values that the encoder would write itself.
     _walk_all: ClassVar[bool] = False
 
-    def dumps(self, data: Any) -> bytes:
-        try:
-            return self._encode(data)
-        except Exception as error:
-            failure = encoding_error(error, self, {"result": data})
-        raise failure
-
-    def loads(self, data: Buffer) -> Any:
-        try:
-            text = str(data, "utf-8")
-            value = _parse(data, text)
-            if "__class__" in text:
-                return self._recreator.recreate(value)
-        except Exception as error:
-            failure = decoding_error(error)
-        else:
-            return value
-        raise failure
-
-    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
-        try:
-            return self._encode({"object": obj, "method": method, "params": vargs, "kwargs": kwargs})
-        except Exception as error:
-            failure = encoding_error(error, self, {"args": vargs, "kwargs": kwargs})
-        raise failure
-
-    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
-        try:
-            text = str(data, "utf-8")
-            call = _parse(data, text)
-            vargs, kwargs = call["params"], call["kwargs"]
-            if "__class__" in text:
-                vargs = self._recreator.recreate(vargs)
-                kwargs = self._recreator.recreate(kwargs)
-            return call["object"], call["method"], vargs, kwargs
-        except Exception as error:
-            failure = decoding_error(error)
-        raise failure
-
     def _encode(self, data: Any) -> bytes:
         if self._walk_all:
             data = GraphConverter(_ATOMS, self._simpler, lambda key: key, sets=False).convert(data)
@@ -83,22 +44,32 @@ class JsonSerializer(SerializerBase):
         except RecursionError:
             return _dumps_with("json", data, self._simpler)  # raises the right error for circular references
 
+    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        return self._encode({"object": obj, "method": method, "params": vargs, "kwargs": kwargs})
+
+    def _read(self, data: Buffer) -> Any:
+        text = str(data, "utf-8")
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(data):
+            raise ValueError(f"malformed json data: more than {MAX_DEPTH} levels")
+        name = config.JSON_MODULE
+        if name != "json":
+            return _module(name).loads(text)
+        try:
+            value, end = _scan(text, 0)
+        except StopIteration:
+            return _decode(text)  # blanks in front of the value, or the error
+        return value if end == len(text) else _decode(text)
+
+    def _decode_call(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
+        call = self._read(data)
+        vargs, kwargs = call["params"], call["kwargs"]
+        if may_hold_classes(data, vargs, kwargs):
+            vargs, kwargs = self._recreator.recreate(vargs), self._recreator.recreate(kwargs)
+        return call["object"], call["method"], vargs, kwargs
+
     @classmethod
     def _hooks_changed(cls) -> None:
         cls._walk_all = concerned(_NATIVE, (*converters.classes(), *cls._replacements))
-
-
-def _parse(data: Buffer, text: str) -> Any:
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(data):
-        raise ValueError(f"malformed json data: more than {MAX_DEPTH} levels")
-    name = config.JSON_MODULE
-    if name != "json":
-        return _module(name).loads(text)
-    try:
-        value, end = _scan(text, 0)
-    except StopIteration:
-        return _decode(text)  # blanks in front of the value, or the error
-    return value if end == len(text) else _decode(text)
 
 
 MAX_DEPTH: Final = 200
@@ -139,8 +110,8 @@ _scan: Final[Callable[[str, int], tuple[Any, int]]] = _decoder.scan_once  # type
 def _make_encoder() -> Callable[[Any, int], Any]:
     """The encoder of the json module, made once instead of for every call, which halves the time.
 
-    It keeps no record of the containers it is in, because that cannot be shared by threads: circular references end in a
-    RecursionError.
+    It keeps no record of the containers it is in, because that cannot be shared by threads: circular references end in
+    a RecursionError.
     """
     encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=JsonSerializer._simpler)
     make: Callable[..., Callable[[Any, int], Any]] | None = getattr(json.encoder, "c_make_encoder", None)

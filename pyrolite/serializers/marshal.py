@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 from pyrolite.errors import SerializeError
 from pyrolite.serializers import marshal_guard
-from pyrolite.serializers.base import Buffer, SerializerBase, decoding_error, encoding_error, may_hold_classes
+from pyrolite.serializers.base import SerializerBase
 from pyrolite.serializers.classes import converters
 from pyrolite.serializers.values import CONTAINERS, GraphConverter, is_plain_tree, simple_forms
 
@@ -20,7 +20,6 @@ _VERSION: Final = 4  # whatever the Python: version 5 of Python 3.14 cannot be r
 #: Types that marshal writes as what they are, or as bytes where that is right.
 _ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, memoryview})
 _EXTRA: Final = frozenset({complex, memoryview})  # those of them that `is_plain` has to be told
-_SCALARS: Final = frozenset({type(None), bool, int, float, str})
 #: Hooks on these are consulted, although the format has a form for them ([SER-60] (b)).
 _HOOKED_ATOMS: Final = frozenset({complex, bytes, bytearray, memoryview})
 
@@ -36,59 +35,23 @@ class MarshalSerializer(SerializerBase):
     #: Types that marshal writes rightly and hooks do not concern. Never equal to `_ATOMS` when hooks concern some.
     _atoms: ClassVar[frozenset[type]] = _ATOMS
 
-    def dumps(self, data: Any) -> bytes:
-        if type(data) in _SCALARS and self._atoms is _ATOMS:
-            return marshal.dumps(data, _VERSION)
-        try:
-            return self._encode(data)
-        except Exception as error:
-            failure = encoding_error(error, self, {"result": data})
-        raise failure
-
-    def loads(self, data: Buffer) -> Any:
-        try:
-            value = marshal_guard.loads(data)
-            if may_hold_classes(data, value):
-                return self._recreator.recreate(value)
-        except Exception as error:
-            failure = decoding_error(error)
-        else:
-            return value
-        raise failure
-
-    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
-        if type(vargs) is tuple:
-            vargs = list(vargs)
-        try:
-            values = vargs if type(vargs) is list else (vargs,)
-            marshalled = self._marshalled(
-                (obj, method, vargs, kwargs), (*values, *kwargs.values()) if kwargs else values
-            )
-            if marshalled is not None:
-                return marshalled
-            # each argument is a top level value
-            args = [self._graph(value) for value in vargs] if type(vargs) is list else self._graph(vargs)
-            named = {name: self._graph(value) for name, value in kwargs.items()} if kwargs else kwargs
-            return marshal.dumps((obj, method, args, named), _VERSION)
-        except Exception as error:
-            failure = encoding_error(error, self, {"args": vargs, "kwargs": kwargs})
-        raise failure
-
-    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
-        try:
-            obj, method, vargs, kwargs = marshal_guard.loads(data)
-            if may_hold_classes(data, vargs, kwargs):
-                vargs = self._recreator.recreate(vargs)
-                kwargs = self._recreator.recreate(kwargs)
-        except Exception as error:
-            failure = decoding_error(error)
-        else:
-            return obj, method, vargs, kwargs
-        raise failure
+    _read = staticmethod(marshal_guard.loads)
 
     def _encode(self, data: Any) -> bytes:
         marshalled = self._marshalled(data, (data,))
         return marshal.dumps(self._graph(data), _VERSION) if marshalled is None else marshalled
+
+    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        if type(vargs) is tuple:
+            vargs = list(vargs)
+        values = vargs if type(vargs) is list else (vargs,)
+        marshalled = self._marshalled((obj, method, vargs, kwargs), (*values, *kwargs.values()) if kwargs else values)
+        if marshalled is not None:
+            return marshalled
+        # each argument is a top level value
+        args = [self._graph(value) for value in vargs] if type(vargs) is list else self._graph(vargs)
+        named = {name: self._graph(value) for name, value in kwargs.items()} if kwargs else kwargs
+        return marshal.dumps((obj, method, args, named), _VERSION)
 
     def _marshalled(self, data: Any, values: Iterable[Any]) -> bytes | None:
         """What marshal makes of ``data`` if it needs no conversion, else None.

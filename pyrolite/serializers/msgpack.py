@@ -8,14 +8,7 @@ import struct
 from typing import Any, ClassVar, Final
 
 from pyrolite.errors import SerializeError
-from pyrolite.serializers.base import (
-    Buffer,
-    SerializerBase,
-    concerned,
-    decoding_error,
-    encoding_error,
-    may_hold_classes,
-)
+from pyrolite.serializers.base import Buffer, SerializerBase, concerned
 from pyrolite.serializers.classes import Recreator, converters
 from pyrolite.serializers.values import GraphConverter, simple_forms
 
@@ -46,50 +39,12 @@ class MsgpackSerializer(SerializerBase):
     #: Types that the packer writes and hooks do not concern.
     _atoms: ClassVar[frozenset[type]] = _ATOMS
 
-    def dumps(self, data: Any) -> bytes:
-        try:
-            if type(data) is bytes and len(data) > _LARGE and not self._walk_all:
-                return b"".join((_bytes_head(data), data))
-            return self._encode(data)
-        except Exception as error:
-            failure = encoding_error(error, self, {"result": data})
-        raise failure
-
-    def loads(self, data: Buffer) -> Any:
-        try:
-            value = _library().unpack(data)
-            if may_hold_classes(data, value):
-                return self._recreator.recreate(value)
-        except Exception as error:
-            failure = decoding_error(error)
-        else:
-            return value
-        raise failure
-
-    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
-        try:
-            if type(vargs) is tuple and not self._walk_all:
-                for value in vargs:
-                    if type(value) is bytes and len(value) > _LARGE:
-                        return self._joined(obj, method, vargs, kwargs)
-            return self._encode((obj, method, vargs, kwargs))
-        except Exception as error:
-            failure = encoding_error(error, self, {"args": vargs, "kwargs": kwargs})
-        raise failure
-
-    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
-        try:
-            obj, method, vargs, kwargs = _library().unpack(data)
-            if may_hold_classes(data, vargs, kwargs):
-                vargs = self._recreator.recreate(vargs)
-                kwargs = self._recreator.recreate(kwargs)
-        except Exception as error:
-            failure = decoding_error(error)
-        else:
-            return obj, method, vargs, kwargs
-        raise failure
+    def _read(self, data: Buffer) -> Any:
+        return _library().unpack(data)
 
     def _encode(self, data: Any) -> bytes:
+        if type(data) is bytes and len(data) > _LARGE and not self._walk_all:
+            return b"".join((_bytes_head(data), data))
         library = _library()
         if self._walk_all:
             data = GraphConverter(self._atoms | {library.ExtType}, self._default, lambda key: key, sets=False).convert(
@@ -104,6 +59,13 @@ class MsgpackSerializer(SerializerBase):
         if len(packed) <= _LARGE:  # its buffer never shrinks
             library.packers.append(packer)
         return packed
+
+    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        if type(vargs) is tuple and not self._walk_all:
+            for value in vargs:
+                if type(value) is bytes and len(value) > _LARGE:
+                    return self._joined(obj, method, vargs, kwargs)
+        return self._encode((obj, method, vargs, kwargs))
 
     def _joined(self, obj: Any, method: str, vargs: tuple[Any, ...], kwargs: Any) -> bytes:
         """A call with large bytes, which would be copied several times by a packer ([BYD-55])."""

@@ -13,7 +13,7 @@ import re
 from typing import Any, ClassVar, Final
 
 from pyrolite.configuration import config
-from pyrolite.serializers.base import Buffer, SerializerBase, contains, decoding_error, encoding_error
+from pyrolite.serializers.base import Buffer, SerializerBase, contains
 from pyrolite.serializers.classes import ConverterError, pickled_name
 from pyrolite.serializers.values import is_plain
 
@@ -118,47 +118,11 @@ class PickleFamilySerializer(SerializerBase):
         """Pickle with a `NameMapping`."""
         raise NotImplementedError
 
-    def _load(self, data: Buffer) -> Any:
+    def _read(self, data: Buffer) -> Any:
         """Unpickle, with the names of Pyro4 mapped."""
         raise NotImplementedError
 
     # ---- the interface
-
-    def dumps(self, data: Any) -> bytes:
-        try:
-            return self._encode(data)
-        except Exception as error:
-            failure = encoding_error(error, self, {"result": data})
-        raise failure
-
-    def loads(self, data: Buffer) -> Any:
-        try:
-            return self._load(data)
-        except Exception as error:
-            failure = decoding_error(error)
-        raise failure
-
-    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
-        try:
-            if not kwargs and type(vargs) is tuple:
-                for value in vargs:
-                    if type(value) not in _ATOMS:
-                        break
-                else:
-                    return pickle.dumps((obj, method, vargs, kwargs), self._protocol())
-            return self._encode((obj, method, vargs, kwargs))
-        except Exception as error:
-            failure = encoding_error(error, self, {"args": vargs, "kwargs": kwargs})
-        raise failure
-
-    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
-        try:
-            obj, method, vargs, kwargs = self._load(data)
-        except Exception as error:
-            failure = decoding_error(error)
-        else:
-            return obj, method, vargs, kwargs
-        raise failure
 
     def _encode(self, data: Any) -> bytes:
         if type(data) in _ATOMS:
@@ -175,6 +139,22 @@ class PickleFamilySerializer(SerializerBase):
                 if b"pyrolite" not in pickled:
                     return pickled
         return self._dump_mapped(data)
+
+    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        if not kwargs and type(vargs) is tuple:
+            for value in vargs:
+                if type(value) not in _ATOMS:
+                    break
+            else:
+                return pickle.dumps((obj, method, vargs, kwargs), self._protocol())
+        return self._encode((obj, method, vargs, kwargs))
+
+    def _decode(self, data: Buffer) -> Any:
+        return self._read(data)
+
+    def _decode_call(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
+        obj, method, vargs, kwargs = self._read(data)
+        return obj, method, vargs, kwargs
 
     def recreate_classes(self, literal: Any) -> Any:
         """``literal`` itself: pickled data has no class dicts."""
@@ -196,4 +176,4 @@ class PickleSerializer(PickleFamilySerializer):
         pickler.dump(data)
         return buffer.getvalue()
 
-    _load = staticmethod(load_pickle)
+    _read = staticmethod(load_pickle)

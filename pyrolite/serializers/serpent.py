@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from pyrolite.configuration import config
 from pyrolite.serializers import serpent_reader, serpent_writer
-from pyrolite.serializers.base import Buffer, SerializerBase, decoding_error, encoding_error, may_hold_classes
+from pyrolite.serializers.base import SerializerBase
 from pyrolite.serializers.classes import Recreator, converters
 from pyrolite.serializers.values import GraphConverter, simple_forms
 
@@ -36,55 +36,15 @@ class SerpentSerializer(SerializerBase):
     #: Whether hooks forbid to write graphs of builtin types without walking them.
     _walk_all: ClassVar[bool] = False
 
-    def dumps(self, data: Any) -> bytes:
-        if not self._walk_all:
-            text = serpent_writer.dumps(data)
-            if text is not None and not (config.SERPENT_BYTES_REPR and _BYTES_MARK in text):
-                return text
-        try:
-            return self._encode(data)
-        except Exception as error:
-            failure = encoding_error(error, self, {"result": data})
-        raise failure
-
-    def loads(self, data: Buffer) -> Any:
-        try:
-            value = serpent_reader.loads(data)
-            if may_hold_classes(data, value):
-                return self._recreator.recreate(value)
-        except Exception as error:
-            failure = decoding_error(error)
-        else:
-            return value
-        raise failure
-
-    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
-        call = (obj, method, vargs, kwargs)
-        if not self._walk_all:
-            text = serpent_writer.dumps(call)
-            if text is not None and not (config.SERPENT_BYTES_REPR and _BYTES_MARK in text):
-                return text
-        try:
-            return self._encode(call)
-        except Exception as error:
-            failure = encoding_error(error, self, {"args": vargs, "kwargs": kwargs})
-        raise failure
-
-    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
-        try:
-            obj, method, vargs, kwargs = serpent_reader.loads(data)
-            if may_hold_classes(data, vargs, kwargs):
-                vargs = self._recreator.recreate(vargs)
-                kwargs = self._recreator.recreate(kwargs)
-        except Exception as error:
-            failure = decoding_error(error)
-        else:
-            return obj, method, vargs, kwargs
-        raise failure
+    _read = staticmethod(serpent_reader.loads)
 
     def _encode(self, data: Any) -> bytes:
-        graph = GraphConverter(self._atoms, self._simpler, _key, sets=True).convert(data)
         bytes_repr = config.SERPENT_BYTES_REPR
+        if not self._walk_all:
+            text = serpent_writer.dumps(data)
+            if text is not None and not (bytes_repr and _BYTES_MARK in text):
+                return text
+        graph = GraphConverter(self._atoms, self._simpler, _key, sets=True).convert(data)
         text = None if bytes_repr else serpent_writer.dumps(graph)
         return _with_package(graph, bytes_repr) if text is None else text
 

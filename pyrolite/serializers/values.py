@@ -158,8 +158,8 @@ _UNLIMITED: Final = sys.maxsize
 def is_plain(value: Any, extra: frozenset[type]) -> bool:
     """Whether a graph consists of exactly the builtin types, and those in ``extra``.
 
-    The builtin types are None, bool, int, float, str, bytes, bytearray and the containers. This walk of the pickler takes
-    a third of the time of one that is written in Python.
+    The builtin types are None, bool, int, float, str, bytes, bytearray and the containers. This walk of the pickler
+    takes a third of the time of one that is written in Python.
     """
     try:
         _Inspector(extra, _UNLIMITED).dump(value)

@@ -1,4 +1,4 @@
-"""Values go round, and whatever arrives from the network is a value or an error of ours ([SER-5], [SER-10], [HRD-1])."""
+"""Values go round; whatever arrives from the network is a value or an error of ours ([SER-5], [SER-10], [HRD-1])."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class IntSub(int):
     pass
 
 
-class StrSub(str):
+class StrSub(str):  # noqa: SLOT000 - as the one that was recorded
     pass
 
 

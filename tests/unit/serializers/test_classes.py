@@ -42,7 +42,7 @@ class Slots:
 
 
 class OneSlot:
-    __slots__ = "only"
+    __slots__ = "only"  # noqa: PLC0205 - allowed by Python
 
 
 class StateDict:
@@ -128,7 +128,7 @@ class TestClassToDict:
         ids=lambda value: type(value).__name__,
     )
     def test_as_on_python_310(self, name: str, value: Any) -> None:
-        """[SER-57]: object.__getstate__ of Python 3.11+ makes no difference: the class name is there, and is refused."""
+        """[SER-57]: object.__getstate__ of Python 3.11+ makes no difference: the class name is there, and refused."""
         sent = literal(name, [value])[0]
         cls = type(value)
         assert sent == {**vars(value), "__klass__": f"{cls.__module__}.{cls.__name__}"}

@@ -29,15 +29,14 @@ def test_garbage(name: str, data: bytes) -> None:
     serializer = get_serializer(name)
     for loads in (serializer.loads, serializer.loadsCall, serializer.deserializeData, serializer.deserializeCall):
         for buffer in (data, bytearray(data), memoryview(data)):
-            try:
+            if name == "msgpack" and data[:1] in (b"\0", b"g", b"(") and len(data) == 1:
+                assert isinstance(get_serializer(name).loads(data), int)  # a value, by accident
+                continue
+            with pytest.raises(SerializeError) as caught:
                 loads(buffer)
-            except SerializeError as error:
-                assert type(error) is SerializeError
-                assert isinstance(error.__cause__, Exception)
-                assert str(error)
-            else:  # a value, by accident
-                assert loads in (serializer.loads, serializer.deserializeData)
-                assert name == "msgpack"
+            assert type(caught.value) is SerializeError
+            assert isinstance(caught.value.__cause__, Exception)
+            assert str(caught.value)
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
@@ -135,13 +134,12 @@ def test_circular_references(name: str) -> None:
     in_object.me = [in_object]  # type: ignore[attr-defined]
     serializer = get_serializer(name)
     for value in (in_list, in_dict, in_object, [datetime.time(1), in_list]):
-        for action in (
-            lambda: serializer.dumps(value),
-            lambda: serializer.dumpsCall("o", "m", (value,), {}),
-            lambda: serializer.dumpsCall("o", "m", (), {"key": value}),
-        ):
-            with pytest.raises(ValueError, match="(?i)circular reference"):
-                action()
+        with pytest.raises(ValueError, match="(?i)circular reference"):
+            serializer.dumps(value)
+        with pytest.raises(ValueError, match="(?i)circular reference"):
+            serializer.dumpsCall("o", "m", (value,), {})
+        with pytest.raises(ValueError, match="(?i)circular reference"):
+            serializer.dumpsCall("o", "m", (), {"key": value})
 
 
 @pytest.mark.parametrize("name", NAMES)
