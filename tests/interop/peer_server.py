@@ -87,12 +87,12 @@ class Server:
             daemon.register(objects["target"], "target")
             daemon.requestLoop()
 
-    def start_nameserver(self, name, broadcast=False, **arguments):
+    def start_nameserver(self, name, servertype="thread", broadcast=False, **arguments):
         """Start a name server; answers its URI, port, and the port of the broadcast responder."""
+        self.lib.config.SERVERTYPE = servertype
         naming = importlib.import_module(self.lib.__name__ + ".naming")
-        if "unixsocket" not in arguments:
-            arguments.update(host="127.0.0.1", port=0)
-        uri, daemon, _ = naming.startNS(enableBroadcast=False, **arguments)
+        location = {} if "unixsocket" in arguments else {"host": "127.0.0.1", "port": 0}
+        uri, daemon, _ = naming.startNS(enableBroadcast=False, **{**location, **arguments})
         self._run(name, daemon)
         broadcast_port = 0
         if broadcast:

@@ -99,19 +99,22 @@ class Peers:
     def _start(self, server: Peer, servertype: str, kind: str) -> dict[str, Any]:
         name = f"{servertype}-{kind}"
         path = str(self.directory / f"{server.library}-{servertype}-{kind}")
-        if kind.startswith("nameserver"):
+        if "nameserver" in kind:
             return self._start_nameserver(server, servertype, kind, path)
         arguments = {"unixsocket": path} if kind == "unix" else ARGUMENTS.get(kind, {})
         return {"uris": server("start", name=name, servertype=servertype, **arguments)}
 
     def _start_nameserver(self, server: Peer, servertype: str, kind: str, path: str) -> dict[str, Any]:
-        uris = self.service(server.library, servertype, "daemon")["uris"]
-        server("configure", SERVERTYPE=servertype)
-        arguments: dict[str, Any] = {"broadcast": kind == "nameserver"}
+        arguments: dict[str, Any] = {"broadcast": kind == "nameserver", "servertype": servertype}
+        uris = {}
+        if not kind.startswith("tls"):
+            uris = self.service(server.library, servertype, "daemon")["uris"]
         if kind == "nameserver_hmac":
             arguments["hmac"] = "ns key"
         elif kind == "nameserver_unix":
             arguments["unixsocket"] = path
+        elif kind == "nameserver_ipv6":
+            arguments["host"] = "::1"
         elif kind == "nameserver_nat":
             arguments |= {"nathost": "localhost", "natport": 0}
         return {"uris": uris, **server("start_nameserver", name=f"{servertype}-{kind}", **arguments)}

@@ -121,17 +121,31 @@ def attributes(env):
 
 @scenario(
     "WIRE-96",
-    ["!AttributeError: 'NoneType' object has no attribute 'items'"] * 2,
-    pyrolite_client=["list(1, 'two', None)", "list(1, 2)"],
-    both=["list(1, 'two', None)", "list(1, 2)"],
+    ["!AttributeError: 'NoneType' object has no attribute 'items'"] * 4,
+    pyrolite_client=["list(1, 'two', None)", "'set'", "list(1, 2)", "list('oneway')"],
     serializers=("marshal",),
 )
 def attributes_and_batches_with_marshal(env):
     with env.proxy() as proxy:
-        batch = env.lib.batch(proxy)
-        batch.echo(1)
-        batch.echo(2)
-        return [attempt(getattr, proxy, "constant"), attempt(lambda: list(batch()))]
+
+        def write():
+            proxy.value = "set"
+            return proxy.value
+
+        def batch(**options):
+            calls = env.lib.batch(proxy)
+            if options.get("oneway"):
+                calls.note("oneway")
+                calls(**options)
+                return proxy.notes(1)
+            calls.echo(1)
+            calls.echo(2)
+            result = calls(**options)
+            return list(result.value if options else result)
+
+        proxy.notes(0)
+        reading, writing = attempt(getattr, proxy, "constant"), attempt(write)
+        return [reading, writing, attempt(batch, asynchronous=True), attempt(batch, oneway=True)]
 
 
 @scenario("PRX-22 WIRE-72", "!AttributeError: 'Target' object has no attribute 'echo.dotted'")

@@ -354,3 +354,29 @@ def batch_of_registrations(env):
         calls.register("interop.bulk2", _URI, metadata=["m"])
         calls.remove(prefix="interop.bulk")
         return [list(calls())]
+
+
+@scenario("RES-16 RES-11 NS-34", ["None", "::1", ["interop.six"], "PYRO:obj@127.0.0.1:4000"], needs="nameserver_ipv6")
+def name_server_on_ipv6(env):
+    with env.lib.locateNS(host="::1", port=env.extra["port"]) as ns:
+        found = [attempt(ns.ping), ns._pyroUri.host]
+        ns.register("interop.six", _URI)
+        found.append(list(ns.list(prefix="interop.six")))
+        found.append(str(env.lib.resolve("PYRONAME:interop.six@[::1]:%d" % env.extra["port"])))
+        ns.remove("interop.six")
+        return found
+
+
+@scenario("TLS-10 RES-10", ["None", "localhost", "PYRO:obj@127.0.0.1:4000", "!NamingError"], needs="tls_nameserver")
+def name_server_with_tls(env):
+    config, files = env.lib.config, env.extra["certificates"]
+    config.SSL, config.SSL_CACERTS = True, files["ca"]
+    name = "PYRONAME:interop.tls@localhost:%d" % env.extra["port"]
+    with env.lib.locateNS(host="localhost", port=env.extra["port"]) as ns:
+        subject = ns._pyroConnection.getpeercert()["subject"]
+        found = [attempt(ns.ping), dict(entry[0] for entry in subject)["commonName"]]
+        ns.register("interop.tls", _URI)
+        found.append(str(env.lib.resolve(name)))
+        ns.remove("interop.tls")
+    config.SSL = False
+    return [*found, attempt(env.lib.resolve, name).partition(":")[0]]

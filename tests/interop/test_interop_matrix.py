@@ -6,7 +6,9 @@ What arrives has to be what arrives between two Pyro4 processes, unless `DEVIATI
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,6 +20,7 @@ import pyrolite
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
 
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 SERIALIZERS = ("serpent", "json", "marshal", "msgpack", "pickle", "cloudpickle", "dill")
 #: the directions with pyrolite on at least one end
 WITH_PYROLITE = [direction for direction in DIRECTIONS if direction != "control"]
@@ -149,6 +152,19 @@ def found(peers: Peers) -> Found:
     return matrix
 
 
+def row_of(found: Found, direction: str, serializer: str, item: str) -> dict[str, Any]:
+    """What ``tools/interop_table.py`` needs to know of a value."""
+    return {
+        "value": item,
+        "serializer": serializer,
+        "direction": direction,
+        "requirement": DEVIATIONS.get((serializer, item), Deviation("")).requirement,
+        "original": stable(describe(value_table.make(item, pyrolite))),
+        "control": found("control", serializer)[item],
+        "found": found(direction, serializer)[item],
+    }
+
+
 @pytest.mark.parametrize("item", value_table.ITEMS)
 @pytest.mark.parametrize("serializer", SERIALIZERS)
 @pytest.mark.parametrize("direction", WITH_PYROLITE)
@@ -156,11 +172,10 @@ def test_value(
     found: Found, record_property: Callable[[str, Any], None], direction: str, serializer: str, item: str
 ) -> None:
     """[SER-10] to [SER-63]: pyrolite writes and reads what Pyro4 does, or what a [BETTER] rule asks for."""
-    control, outcome = found("control", serializer)[item], found(direction, serializer)[item]
+    row = row_of(found, direction, serializer, item)
+    record_property("interop", row)
+    control, outcome = row["control"], row["found"]
     deviation = DEVIATIONS.get((serializer, item), Deviation(""))
-    row = {"value": item, "serializer": serializer, "direction": direction, "requirement": deviation.requirement}
-    row["original"] = stable(describe(value_table.make(item, pyrolite)))
-    record_property("interop", {**row, "control": control, "found": outcome})
     client, server = DIRECTIONS[direction]
     for way, sender, receiver in (("argument", client, server), ("result", server, client)):
         expected = deviation.expected(sender, receiver) or control[way]
@@ -173,3 +188,41 @@ def test_deviation_is_one(found: Found, serializer: str, item: str) -> None:
     control, deviation = found("control", serializer)[item], DEVIATIONS[serializer, item]
     for expected in (deviation.sent, deviation.received):
         assert expected is None or any(control[way] != expected for way in ("argument", "result"))
+
+
+@pytest.fixture(scope="module")
+def generator() -> Any:
+    """The program that writes the page of the documentation."""
+    spec = importlib.util.spec_from_file_location("interop_table", TOOLS / "interop_table.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_page_is_current(found: Found, generator: Any) -> None:
+    """The documentation tells what was found; if not, write the page again with ``tools/interop_table.py``."""
+    rows = [
+        {**row_of(found, direction, serializer, item), "outcome": "passed"}
+        for item in value_table.ITEMS
+        for serializer in SERIALIZERS
+        for direction in WITH_PYROLITE
+    ]
+    assert generator.page(rows) == generator.PAGE.read_text()
+
+
+def test_page_needs_everything(generator: Any) -> None:
+    """Of failed and of missing tests the page says nothing."""
+    outcome = {"argument": "1", "result": "1"}
+    row = {
+        "value": "int",
+        "serializer": "json",
+        "requirement": "",
+        "original": "1",
+        "control": outcome,
+        "found": outcome,
+    }
+    with pytest.raises(SystemExit, match="failed"):
+        generator.page([{**row, "direction": "to_pyro4", "outcome": "failed"}])
+    with pytest.raises(SystemExit, match="directions are missing"):
+        generator.page([{**row, "direction": "to_pyro4", "outcome": "passed"}])
