@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite import compression
 from pyrolite.core import blob
@@ -49,11 +49,22 @@ if TYPE_CHECKING:
     from pyrolite.net.connection import SocketConnection
     from pyrolite.serializers import SerializerBase
 
-__all__ = ["call_with_blob", "exchange", "outgoing_annotations"]
+__all__ = ["RemoteFailure", "call_with_blob", "exchange", "outgoing_annotations"]
 
 log = logging.getLogger("pyrolite.core")
 
 _RESULT_ONLY: Final = frozenset((MSG_RESULT,))
+#: After reporting one of these, a server may hang up.
+_OFTEN_THE_LAST: Final = (SerializeError, SecurityError, MessageTooLargeError)
+
+
+class RemoteFailure:
+    """An exception of the remote object, as the outcome of a call; the proxy raises it, in as few frames as possible."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 def exchange(
@@ -66,6 +77,7 @@ def exchange(
 ) -> Any:
     """Send a request with the proxy's current sequence number, and return the result of the call.
 
+    That is a `RemoteFailure` when the remote object has raised an exception.
     ``payload`` is the serialized call, ``blob_info`` the annotation of a blob.
     """
     if connection.eof and connection.keep_open:
@@ -209,9 +221,7 @@ def call_with_blob(
     return exchange(proxy, connection, serializer, flags, payload, info)
 
 
-def _special_result(
-    proxy: Proxy, connection: SocketConnection, frame: Frame, serializer: SerializerBase
-) -> Any:
+def _special_result(proxy: Proxy, connection: SocketConnection, frame: Frame, serializer: SerializerBase) -> Any:
     """The result of an answer that is more than a plain value."""
     if proxy._pyroRawWireResponse:
         return Message.from_frame(frame).decompress_if_needed()
@@ -228,10 +238,7 @@ def _special_result(
         _drop_after_garbage(proxy, connection, error)
         raise
     if flags & FLAGS_EXCEPTION:
-        try:
-            _raise_remote(proxy, connection, result, frame.annotations)
-        finally:
-            del result  # break the cycle of exception, traceback and this frame ([HRD-44])
+        return RemoteFailure(_reported(proxy, connection, result, frame.annotations))
     return result
 
 
@@ -251,14 +258,12 @@ def _stream_id(annotations: Mapping[str, bytes]) -> str:
         raise ProtocolError("malformed stream id") from error
 
 
-def _raise_remote(
-    proxy: Proxy, connection: SocketConnection, error: Any, annotations: Mapping[str, bytes]
-) -> NoReturn:
-    """Raise what the server has reported."""
+def _reported(proxy: Proxy, connection: SocketConnection, error: Any, annotations: Mapping[str, bytes]) -> Exception:
+    """The exception to raise for what the server has reported."""
     if not isinstance(error, BaseException):
         proxy._pyroFailed(connection)
         raise ProtocolError("the server reported something as an exception that is none")
-    if isinstance(error, (SerializeError, SecurityError)) and _server_hangs_up(error, annotations):
+    if isinstance(error, _OFTEN_THE_LAST) and _server_hangs_up(error, annotations):
         proxy._pyroFailed(connection)
     if not isinstance(error, Exception):  # nobody may end this program from afar ([SER-56])
         told = PyroError(f"remote {type(error).__name__}: {error}")
@@ -266,17 +271,14 @@ def _raise_remote(
         error = told
     if proxy._pyroConfig.REMOTE_TRACEBACK_NOTE:
         add_remote_note(error)
-    try:
-        raise error  # raised by the remote object: the traceback of the server is in its _pyroTraceback
-    finally:
-        del error  # the same cycle again
+    return error
 
 
 def _server_hangs_up(error: BaseException, annotations: Mapping[str, bytes]) -> bool:
     """Whether the server closes the connection after reporting ``error``.
 
     Pyro4 does so, and its exception results never carry a correlation id; pyrolite only does it after refusing a
-    serializer ([WIRE-123], [WIRE-28]).
+    serializer, or a request by its size, which it tells without a correlation id too ([WIRE-123], [WIRE-28], [HRD-6]).
     """
     return ANNOTATION_CORRELATION not in annotations or str(error).startswith(
         "message used serializer that is not accepted"

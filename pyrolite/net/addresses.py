@@ -29,6 +29,7 @@ def lookup(host: str, port: int | None = None, version: int | None = None) -> li
 
     Raises:
         ValueError: another version is asked for.
+        OverflowError: there is no such port.
         socket.gaierror: the name is unknown.
         OSError: it has no IPv6 address, and that is wanted.
 
@@ -38,6 +39,8 @@ def lookup(host: str, port: int | None = None, version: int | None = None) -> li
         version = 0 if ":" in host else config.PREFER_IP_VERSION
     if version not in {0, 4, 6}:
         raise ValueError("unknown value for argument ipVersion.")
+    if port is not None and not 0 <= port <= 65535:
+        raise OverflowError("port must be 0-65535")  # the system would take it modulo 65536
     found: list[tuple[int, SocketAddress]] = [
         (family, address)
         for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

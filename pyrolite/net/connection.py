@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
-from pyrolite.net import sockets
+from pyrolite.net import lingering, sockets
 from pyrolite.wire.framing import FrameReader
 from pyrolite.wire.message import Buffer, Frame
 
@@ -70,6 +70,9 @@ class SocketConnection:
         "peer_address",
         "sock",
     )
+
+    #: the other end may still be sending when this is closed, and is to get the last answer nevertheless ([HRD-6])
+    lingering = False
 
     def __init__(
         self,
@@ -425,10 +428,13 @@ class SocketConnection:
             return
         self.eof = True
         if self.sock.fileno() >= 0:
-            with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
-            with contextlib.suppress(OSError):
-                self.sock.close()
+            if self.lingering:
+                lingering.close_later(self.sock)
+            else:
+                with contextlib.suppress(OSError):
+                    self.sock.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):
+                    self.sock.close()
         self.release_resources()
         self._instances = None
 
