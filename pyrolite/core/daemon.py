@@ -430,6 +430,7 @@ class Daemon:
             else:
                 self._pyroSend(conn, parts)
         if fatal is not None:
+            conn.lingering = parts is not None
             raise fatal
 
     def _pyroReceive(self, conn: Any, types: frozenset[int]) -> Frame:
@@ -474,6 +475,7 @@ class Daemon:
             current_context._state = before
         if parts is not None:
             self._pyroSend(conn, parts)
+            conn.lingering = True  # the client is in the middle of sending, and would lose the answer in a reset
 
     def _clientDisconnect(self, conn: SocketConnection) -> None:
         self._pyroStreams.disconnected(conn)
