@@ -49,7 +49,6 @@ class SerializedBlob:
         _, _, arguments, _ = get_serializer_by_id(message.serializer_id).loadsCall(data)
         return arguments
 
-
     def __reduce__(self) -> Any:
         raise SerializeError(ONLY_ARGUMENT)
 

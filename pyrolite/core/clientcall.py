@@ -59,7 +59,7 @@ _OFTEN_THE_LAST: Final = (SerializeError, SecurityError, MessageTooLargeError)
 
 
 class RemoteFailure:
-    """An exception of the remote object, as the outcome of a call; the proxy raises it, in as few frames as possible."""
+    """An exception of the remote object, as the outcome of a call; the proxy raises it itself, for short tracebacks."""
 
     __slots__ = ("error",)
 
@@ -271,7 +271,8 @@ def _reported(proxy: Proxy, connection: SocketConnection, error: Any, annotation
         error = told
     if proxy._pyroConfig.REMOTE_TRACEBACK_NOTE:
         add_remote_note(error)
-    return error
+    reported: Exception = error
+    return reported
 
 
 def _server_hangs_up(error: BaseException, annotations: Mapping[str, bytes]) -> bool:

@@ -382,11 +382,19 @@ class Proxy:
                 flags |= FLAGS_ONEWAY
             object_id: Any = objectId or connection.objectId
             if vargs and type(vargs[0]) is SerializedBlob:
-                return clientcall.call_with_blob(
+                result = clientcall.call_with_blob(
                     self, connection, serializer, flags, object_id, methodname, vargs, kwargs
                 )
-            payload = serializer.dumpsCall(object_id, methodname, vargs, kwargs)
-            return clientcall.exchange(self, connection, serializer, flags, payload)
+            else:
+                payload = serializer.dumpsCall(object_id, methodname, vargs, kwargs)
+                result = clientcall.exchange(self, connection, serializer, flags, payload)
+            if type(result) is clientcall.RemoteFailure:
+                try:
+                    # raised by the remote object: the traceback of the server is in the error's _pyroTraceback
+                    raise result.error
+                finally:
+                    del result  # break the cycle of exception, traceback and this frame ([HRD-44])
+            return result
 
     def _pyroConnected(self) -> SocketConnection:
         """The connection, made if there is none."""

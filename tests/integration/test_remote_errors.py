@@ -170,3 +170,11 @@ class TestNotes:
         assert text.count(REMOTE_HEAD) == 1
         assert "proxy.divide(1, 0)" in text
         assert "return a / b" in text
+
+
+def test_few_frames_of_the_library(proxy: pyrolite.Proxy) -> None:
+    """[ERR-9]: the caller's traceback shows the method object and the proxy, no more of the library."""
+    with pytest.raises(ZeroDivisionError) as caught:
+        proxy.divide(1, 0)
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert [frame.name for frame in frames[1:]] == ["__call__", "_pyroInvoke"]

@@ -444,7 +444,7 @@ def test_dump(monkeypatch: pytest.MonkeyPatch, own: Configuration) -> None:
     own.SSL_SERVERKEYPASSWD = "do not tell"
     lines = own.dump().split("\n")
     assert lines[0] == f"Pyro version: {VERSION}"
-    assert lines[1] == f"Loaded from: {Path(configuration.__file__).parent}"
+    assert lines[1] == f"Loaded from: {Path(configuration.__file__).parent.parent}"
     assert re.fullmatch(r"Python version: \w+ 3\.\d+\.\d+\S* \(\w+, \w+\)", lines[2])
     assert lines[3] == "Protocol version: 48"
     assert lines[4] == "Currently active configuration settings:"
