@@ -172,9 +172,9 @@ class TestNotes:
         assert "return a / b" in text
 
 
-def test_few_frames_of_the_library(proxy: pyrolite.Proxy) -> None:
+def test_few_frames_of_the_library(thrower: Any) -> None:
     """[ERR-9]: the caller's traceback shows the method object and the proxy, no more of the library."""
     with pytest.raises(ZeroDivisionError) as caught:
-        proxy.divide(1, 0)
+        thrower.divide(1, 0)
     frames = traceback.extract_tb(caught.value.__traceback__)
     assert [frame.name for frame in frames[1:]] == ["__call__", "_pyroInvoke"]
