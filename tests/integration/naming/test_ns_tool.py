@@ -257,7 +257,8 @@ def test_calls_in_progress_are_finished(start: Any, servertype: str, tmp_path: P
     threads = [threading.Thread(target=register, args=(number,)) for number in range(3)]
     for thread in threads:
         thread.start()
-    while len(registered) < 30:
+    deadline = time.monotonic() + 20
+    while len(registered) < 30 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert tool.end() == 0
     for thread in threads:
