@@ -99,14 +99,13 @@ def close_later(sock: socket.socket) -> None:
 
     Thread safety: may be called from any thread.
     """
-    try:
-        with contextlib.suppress(OSError):  # not connected any more: reading will tell
-            socket.socket.shutdown(sock, socket.SHUT_WR)
-        plain = socket.socket(fileno=sock.detach())  # without the TLS layer, which has nothing to say any more
-    except OSError as error:
-        log.debug("a connection was closed at once: %s", error)
-        sock.close()
+    with contextlib.suppress(OSError):  # not connected any more: reading will tell
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+    # without the TLS layer, which has nothing to say any more
+    descriptor = sock.detach()
+    if descriptor < 0:
         return
+    plain = socket.socket(sock.family, sock.type, sock.proto, fileno=descriptor)
     taken = False
     try:
         plain.setblocking(False)
