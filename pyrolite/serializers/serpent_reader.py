@@ -3,7 +3,7 @@
 Nearly all text that serpent writes differs from JSON only in its quotes, names and round brackets. So it is rewritten,
 by few operations of C on the whole text, and read by the scanner of the ``json`` module; round brackets, and braces of
 sets, become objects with a key that no text has, which a hook turns into what they stand for. Every doubt leads to the
-reader of `literal_reader`, which is exact and linear, but only twice as fast as ``ast.literal_eval``.
+reader of `literal_reader`, which is exact and linear, but only twice as fast as ``ast.literal_eval`` at best.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
     """Read one Python literal in UTF-8, with or without header line, as ``serpent.loads`` does ([SER-18]).
 
     What is read and what is refused is the same as with ``serpent.loads``, except that these are refused: more than
-    ``MAX_DEPTH`` brackets inside of each other ([SER-71]); more than 1000 integers above 64 bits, or more than 1000 other
-    keys too many with the same hash, in one dict or set ([HRD-9]); ``set()`` in other spellings, as ``(set)()``, or with
-    a comment in it. And str is taken, too, errors have one class, and nothing warns of odd escapes in strings.
+    ``MAX_DEPTH`` brackets inside of each other ([SER-71]); in one dict or set more than 1000 integers above 64 bits, or
+    other keys of which so many have the same hash ([HRD-9]); ``set()`` in other spellings, as ``(set)()``, or with line
+    ends in odd places. And str is taken, too, errors have one class, and nothing warns of odd escapes in strings.
 
     Raises:
         ValueError: "malformed serpent data: ..." for everything that is no literal, broken UTF-8, NUL characters.

@@ -1,5 +1,4 @@
-"""
-Fast writer of serpent text for graphs of builtin types ([SER-10], [SER-18]).
+"""Fast writer of serpent text for graphs of builtin types ([SER-10], [SER-18]).
 
 The text is the one that ``serpent.dumps(obj, indent=False, module_in_classname=True)`` writes, byte for byte.
 Everything that needs serpent's own machinery (other classes, and every graph that serpent refuses) is left to it:
@@ -18,17 +17,18 @@ HEADER: Final = "# serpent utf-8 python3.2\n"
 # From this size on it pays to look at the types of a sequence first, and to write a uniform one in C.
 _UNIFORM_SIZE: Final = 8
 _REPR_TYPES: Final = frozenset({str, int, bool, type(None)})
+_REPR_KEYS: Final = frozenset({str, int, bool})
 _NUMBER_TYPES: Final = frozenset({float, int, bool})
 _MISFIT_ERRORS: Final = (KeyError, ValueError, TypeError, RuntimeError, BufferError)
 
 
 def dumps(obj: Any) -> bytes | None:
-    """
-    Write ``obj`` as serpent text, header line included; None when the serpent package has to do it ([SER-18]).
+    """Write ``obj`` as serpent text, header line included; None when the serpent package has to do it ([SER-18]).
 
     None stands for: an object whose type is not exactly one of None, bool, int, float, str, complex, bytes, bytearray,
     memoryview, list, tuple, dict, set, frozenset; a key or set element that serpent refuses; a circular reference;
     nesting above serpent's limit; a graph that another thread changes meanwhile.
+
     Thread safety: no state is shared.
     """
     try:
@@ -36,7 +36,7 @@ def dumps(obj: Any) -> bytes | None:
             # The payload of every call; written out here it takes two thirds of the time.
             first, second, third, fourth = obj
             third = _WRITERS[type(third)](third)
-            fourth = _WRITERS[type(fourth)](fourth) if fourth != {} or type(fourth) is not dict else "{}"
+            fourth = "{}" if type(fourth) is dict and not fourth else _WRITERS[type(fourth)](fourth)
             text = f"{HEADER}({first!r},{second!r},{third},{fourth})"
         else:
             text = HEADER + _WRITERS[type(obj)](obj)
@@ -126,6 +126,8 @@ def _write_dict(value: dict[Any, Any]) -> str:
 def _write_set(value: set[Any] | frozenset[Any]) -> str:
     if not value:
         return "()"  # there is no literal for an empty set
+    if len(value) >= _UNIFORM_SIZE and _REPR_KEYS.issuperset(map(type, value)):
+        return "{" + ",".join(map(repr, value)) + "}"
     return "{" + ",".join([_KEY_WRITERS[type(item)](item) for item in value]) + "}"
 
 

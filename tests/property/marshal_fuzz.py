@@ -1,6 +1,6 @@
 """Feed random and broken marshal data to the guard, with little memory: ``marshal_fuzz.py SEED CASES``.
 
-Prints how many were accepted and refused. A crash, a large allocation or an unexpected error ends the process otherwise.
+Prints how many were accepted and refused; a crash, a large allocation or another error ends the process before.
 """
 
 from __future__ import annotations

@@ -55,13 +55,14 @@ class IntSub(int):
 WRITTEN = [
     None, True, False, 0, -1, 2**64, -(10**100), 0.0, -0.0, 1e16, 1e22, 1e-7, 5e-324, math.inf, -math.inf, math.nan,
     1j, -1j, 1 - 2j, complex(-0.0, -0.0), complex(0.0, -0.0), complex(math.inf, -math.inf), complex(math.nan, 1),
-    complex(1, math.nan), complex(-math.inf, math.nan), "", "a", "it's", 'say "it"', "both ' and \"", "\\", "\n\t\r\0\x7f",
-    "é€\U0001f600", "\ud800", "\u2028", b"", b"abc", bytes(range(256)), bytearray(b"abc"), memoryview(b"abcd")[::1],
-    (), (1,), (1, 2), ((),), [], [[]], [()], {}, {"a": 1}, {1: 2, 1.5: 3, True: 4, 1j: 5, (1, "a"): 6, "b": {}}, {b"k": 1},
-    {1}, {1, 2, 3}, set(range(20)), set("abcdefghij"), {(1, None)}, set(), frozenset(), frozenset({"a"}),
-    list(range(20)), [1.5] * 20, [1, 1.5] * 10, [1.5, math.inf] * 10, [math.nan] * 20, [1, True, None, "x"] * 5, ["n"] * 20,
-    [b"a"] * 20, [[1]] * 20, tuple("abcdefghijk"), {str(number): number for number in range(20)},
-    ("obj", "method", (), {}), ("obj", "method", (1,), {"a": (1,)}), ("obj", "method", [], []), ("a", "b", "c", "d"),
+    complex(1, math.nan), complex(-math.inf, math.nan), "", "a", "it's", 'say "it"', "both ' and \"", "\\",
+    "\n\t\r\0\x7f", "é€\U0001f600", "\ud800", "\u2028", b"", b"abc", bytes(range(256)), bytearray(b"abc"),
+    memoryview(b"abcd")[::1], (), (1,), (1, 2), ((),), [], [[]], [()], {}, {"a": 1},
+    {1: 2, 1.5: 3, False: 4, 1j: 5, (1, "a"): 6, "b": {}}, {b"k": 1}, {1}, {1, 2, 3}, set(range(20)),
+    set("abcdefghij"), {(1, None)}, set(), frozenset(), frozenset({"a"}), list(range(20)), [1.5] * 20, [1, 1.5] * 10,
+    [1.5, math.inf] * 10, [math.nan] * 20, [1, True, None, "x"] * 5, ["n"] * 20, [b"a"] * 20, [[1]] * 20,
+    tuple("abcdefghijk"), {str(number): number for number in range(20)}, ("obj", "method", (), {}),
+    ("obj", "method", (1,), {"a": (1,)}), ("obj", "method", [], []), ("a", "b", "c", "d"),
     ("obj", "method", None, None), ("obj", "method", {}, ()), ("a", "b", 1.5, set()), ("it's", "é", ("x",), {}),
     nested(200, []), nested(199, 1), (nested(100, [1]), nested(150, ())), {"a": nested(198, 1)},
 ]  # fmt: skip
@@ -87,10 +88,10 @@ def circular(kind: type) -> Any:
 
 LEFT = [
     object(), Color.RED, IntSub(5), [IntSub(5)], Odd(), ("a", "b", Odd(), {}), ("a", "b", (), Odd()), len, int, ...,
-    collections.OrderedDict(a=1), collections.deque([1]), decimal.Decimal("1.5"), datetime.date(2020, 1, 1), uuid.UUID(int=1),
-    ValueError("x"), {None: 1}, {frozenset(): 1}, {None}, {frozenset()}, {decimal.Decimal(1): 1}, {Color.RED: 1},
-    circular(dict), circular(list), [circular(list)] * 3, nested(202, []), nested(201, 1), nested(100_000, 1),
-    {"a": nested(200, 1), "b": 1}, 10**5000, [10**5000] * 20, memoryview(b"abcd")[::2],
+    collections.OrderedDict(a=1), collections.deque([1]), decimal.Decimal("1.5"), datetime.date(2020, 1, 1),
+    uuid.UUID(int=1), ValueError("x"), {None: 1}, {frozenset(): 1}, {None}, {frozenset()}, {decimal.Decimal(1): 1},
+    {Color.RED: 1}, circular(dict), circular(list), [circular(list)] * 3, nested(202, []), nested(201, 1),
+    nested(100_000, 1), {"a": nested(200, 1), "b": 1}, 10**5000, [10**5000] * 20, memoryview(b"abcd")[::2],
 ]  # fmt: skip
 
 
@@ -102,7 +103,12 @@ def test_left_to_the_serpent_package(value: Any) -> None:
 def test_level_of_nesting() -> None:
     """[SER-21]: where serpent refuses, also below brackets of bytes, strings and sets."""
     for depth in range(190, 210):
-        for value in (nested(depth, 1), nested(depth, []), nested(depth, b"x"), [nested(depth, "(" * 500), {1: {2: 3}}]):
+        for value in (
+            nested(depth, 1),
+            nested(depth, []),
+            nested(depth, b"x"),
+            [nested(depth, "(" * 500), {1: {2: 3}}],
+        ):
             assert serpent_writer.dumps(value) == by_serpent(value)
 
 
