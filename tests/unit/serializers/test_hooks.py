@@ -341,7 +341,7 @@ class TestReplacements:
         replace(type(value), lambda obj: "replaced")
         assert round_trip(name, value) == "replaced"
 
-    @pytest.mark.parametrize("wrong", [type, 5, "Base", None, Base()], ids=str)
+    @pytest.mark.parametrize("wrong", [type, 5, "Base", None, Base()], ids=lambda value: type(value).__name__)
     def test_refused(self, wrong: Any) -> None:
         for name in (*NAMES, *PICKLES):
             with pytest.raises(
