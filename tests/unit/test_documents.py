@@ -1,0 +1,83 @@
+"""What the documents claim is so."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCUMENTS = [
+    *sorted(REPOSITORY.glob("*.md")),
+    *sorted((REPOSITORY / "examples").rglob("*.md")),
+    *(path for path in sorted((REPOSITORY / "docs").rglob("*.md")) if "_build" not in path.parts),
+]
+COVERAGE = REPOSITORY / "tools" / "spec_coverage.py"
+
+
+def coverage(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(COVERAGE), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+
+
+def test_deliberate_differences_are_tested() -> None:
+    """What the page for those who come from Pyro4 lists as different, a test cites."""
+    page = (REPOSITORY / "docs" / "topics" / "compatibility.md").read_text(encoding="utf-8")
+    listed = re.findall(r"\[([A-Z0-9]+-\d+)\]", page.partition("## Where pyrolite differs on purpose")[2])
+    assert listed
+    untested = set(re.findall(r"^ +\[([A-Z0-9]+-\d+)\]", coverage().stdout, re.MULTILINE))
+    assert sorted(set(listed) & untested) == []
+
+
+def test_cited_requirements_exist() -> None:
+    """No test cites an id that the specification does not have."""
+    done = coverage("--summary")
+    assert done.returncode == 0, done.stderr
+
+
+def test_misuse_of_the_coverage_report_is_refused() -> None:
+    assert coverage("no-such-chapter").returncode == 2
+    assert coverage("--where", "NO-SUCH-ID").returncode == 2
+    assert coverage("WIRE", "--summary", "--fail-under", "100.1").returncode == 1
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_links_lead_somewhere(document: Path) -> None:
+    """Relative links in documents name files that exist."""
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        ("pyrolite-ns", "pyrolite.naming"),
+        ("pyrolite-nsc", "pyrolite.nsc"),
+        ("pyrolite-test-echoserver", "pyrolite.test.echoserver"),
+        ("pyrolite-check-config", "pyrolite.configuration"),
+        ("pyrolite-flameserver", "pyrolite.utils.flameserver"),
+        ("pyrolite-httpgateway", "pyrolite.utils.httpgateway"),
+        ("pyrolite-check", "pyrolite.cli.check"),
+    ],
+)
+def test_commands_are_installed(command: str, module: str) -> None:
+    """[CLI-1] Every tool that there is has its command, and there is no command without its tool."""
+    line = f'{command} = "{module}:main"'
+    exists = importlib.util.find_spec(module) is not None
+    assert (line in (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8").splitlines()) == exists
+
+
+def test_commands_of_the_entry_point_are_documented() -> None:
+    """``./run help`` lists each command that there is, and make knows the same ones."""
+    script = (REPOSITORY / "run").read_text(encoding="utf-8")
+    commands = set(re.findall(r"^    (\w+)\)$", script, re.MULTILINE))
+    done = subprocess.run([REPOSITORY / "run", "help"], capture_output=True, text=True, timeout=20, check=True)
+    assert commands == set(re.findall(r"^  (\w+) ", done.stdout, re.MULTILINE))
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    assert commands == set(re.search(r"^TARGETS := (.*)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index]
