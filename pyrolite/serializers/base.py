@@ -337,7 +337,7 @@ def _array_hint(obj: Any) -> str:
 def all_subclasses(cls: type[_T]) -> list[type[_T]]:
     """All classes derived from ``cls``, directly or not."""
     found = []
-    for subclass in cls.__subclasses__():
+    for subclass in type.__subclasses__(cls):  # also of classes of classes
         found += [subclass, *all_subclasses(subclass)]
     return found
 

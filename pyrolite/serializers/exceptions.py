@@ -73,23 +73,31 @@ def wire_name(cls: type[BaseException]) -> str:
 
 def exception_to_dict(error: BaseException) -> dict[str, Any]:
     """The dict that stands for ``error`` ([SER-50], [SER-51])."""
-    attributes = dict(vars(error))
+    attributes = without_local_notes(vars(error))
     if isinstance(error, OSError):
         for name in ("filename", "filename2"):
             value = getattr(error, name, None)
             if value is not None:
                 attributes.setdefault(name, value)
-    notes = attributes.get("__notes__")
-    if isinstance(notes, (list, tuple)):
-        attributes["__notes__"] = [note for note in notes if not isinstance(note, LocalNote)]
-        if not attributes["__notes__"]:
-            del attributes["__notes__"]
     return {
         "__class__": wire_name(type(error)),
         "__exception__": True,
         "args": error.args,
         "attributes": attributes,
     }
+
+
+def without_local_notes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of an exception's attributes, without the notes that do not travel ([BYD-41])."""
+    attributes = dict(attributes)
+    notes = attributes.get("__notes__")
+    if isinstance(notes, (list, tuple)):
+        travelling = [note for note in notes if not isinstance(note, LocalNote)]
+        if travelling:
+            attributes["__notes__"] = travelling
+        else:
+            del attributes["__notes__"]
+    return attributes
 
 
 # ---- dict to exception

@@ -26,6 +26,9 @@ _HOOKED_ATOMS: Final = frozenset({bytes, bytearray, memoryview})
 _NATIVE: Final = (int, float, str, bytes, list, tuple, dict)
 #: Number of bytes from which on it matters how often they are copied.
 _LARGE: Final = 1 << 16
+#: Keys of a map, at most, whose hashes a sender can choose ([HRD-9]); and the size of data that has no more than that.
+_CHOSEN_HASHES: Final = 1000
+_FEW_INTEGERS: Final = 3 * _CHOSEN_HASHES
 _DIGITS_LIMIT: Final = 4300  # as Python's own, which guards against quadratic time
 
 
@@ -115,16 +118,17 @@ class _Library:
 
         self.ExtType = msgpack.ExtType
         self.Packer = msgpack.Packer
-        self._unpackb = functools.partial(msgpack.unpackb, raw=False, strict_map_key=False, ext_hook=_ext_hook)
+        self._unpackb = functools.partial(msgpack.unpackb, raw=False, strict_map_key=False)
         #: Packers that are not in use.
         self.packers: list[Any] = []
 
     def unpack(self, data: Buffer) -> Any:
         """The value in ``data``, before class dicts are looked at."""
+        hook = _ext_hook if len(data) <= _FEW_INTEGERS else _CountingExtHook()
         try:
-            return self._unpackb(data)
-        except TypeError:  # unhashable keys
-            return self._unpackb(data, object_pairs_hook=_dict_of_pairs)
+            return self._unpackb(data, ext_hook=hook)
+        except (TypeError, _ManyIntegersError):  # unhashable keys
+            return self._unpackb(data, ext_hook=_ext_hook, object_pairs_hook=_dict_of_pairs)
 
 
 @functools.cache
@@ -133,6 +137,9 @@ def _library() -> _Library:
 
 
 def _dict_of_pairs(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A dict whose keys may be arrays, but not many of those whose hashes a sender can choose ([SER-14], [HRD-9])."""
+    if len(pairs) > _CHOSEN_HASHES and sum(type(key) is list or _is_large(key) for key, _ in pairs) > _CHOSEN_HASHES:
+        raise SerializeError(f"more than {_CHOSEN_HASHES} keys of a map are arrays or large integers")
     return {_hashable(key): value for key, value in pairs}
 
 
@@ -165,6 +172,24 @@ MsgpackSerializer._forms = simple_forms(
         memoryview: lambda value: value.tobytes(),
     }
 )
+
+
+class _ManyIntegersError(Exception):
+    """So many large integers may be keys with the same hash."""
+
+
+class _CountingExtHook:
+    """As `_ext_hook`, until there are too many integers."""
+
+    def __init__(self) -> None:
+        self._left = _CHOSEN_HASHES
+
+    def __call__(self, code: int, data: bytes) -> Any:
+        if code == _INTEGER:
+            self._left -= 1
+            if self._left < 0:
+                raise _ManyIntegersError
+        return _ext_hook(code, data)
 
 
 def _ext_hook(code: int, data: bytes) -> Any:

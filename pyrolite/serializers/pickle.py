@@ -13,9 +13,11 @@ import re
 from typing import Any, ClassVar, Final
 
 from pyrolite.configuration import config
+from pyrolite.serializers import exceptions
 from pyrolite.serializers.base import Buffer, SerializerBase, contains
 from pyrolite.serializers.classes import ConverterError, pickled_name
 from pyrolite.serializers.values import is_plain
+from pyrolite.tracebacks import LocalNote
 
 __all__ = ["NameMapping", "PickleFamilySerializer", "PickleSerializer", "find_mapped_class"]
 
@@ -61,7 +63,17 @@ class NameMapping:
                 raise ConverterError(error) from error
             # likewise a function that gives back the one item of a tuple
             return NotImplemented if replaced is obj else (operator.getitem, ((replaced,), 0))
+        if isinstance(obj, BaseException) and _has_local_notes(obj):
+            reduction = obj.__reduce_ex__(4)
+            if isinstance(reduction, tuple) and len(reduction) > 2 and isinstance(reduction[2], dict):
+                state = exceptions.without_local_notes(reduction[2])
+                return (*reduction[:2], state, *reduction[3:])
+            return reduction
         return NotImplemented
+
+
+def _has_local_notes(error: BaseException) -> bool:
+    return any(isinstance(note, LocalNote) for note in getattr(error, "__notes__", None) or ())
 
 
 class _Pickler(NameMapping, pickle.Pickler):
@@ -129,7 +141,7 @@ class PickleFamilySerializer(SerializerBase):
             return pickle.dumps(data, self._protocol())
         if (self._replacements or self._slow) and is_plain(data, _EXTRA):
             return pickle.dumps(data, self._protocol())
-        if not self._replacements:
+        if not self._replacements and not (isinstance(data, BaseException) and _has_local_notes(data)):
             # the usual way is the fastest; if a name of the library turns up in the result, that was a mistake
             try:
                 pickled = self._dump_any(data)

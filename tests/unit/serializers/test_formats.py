@@ -305,6 +305,24 @@ class TestMsgpack:
                 serializer.loadsCall(call) == ("object", "method", list(vargs), {"key": 1})
             )
 
+    def test_many_large_integers(self) -> None:
+        """[HRD-9]: as values, or as some of the keys."""
+        large = [2**64 + number for number in range(1500)]
+        loads, dumps = get_serializer("msgpack").loads, get_serializer("msgpack").dumps
+        assert loads(dumps(large)) == large
+        assert loads(dumps(dict.fromkeys(large[:1000], large))) == dict.fromkeys(large[:1000], large)
+
+    @pytest.mark.parametrize("factor", [2**61 - 1, 1])
+    def test_keys_with_chosen_hashes(self, factor: int) -> None:
+        """[HRD-9]: 20,000 keys with the same hash would take seconds."""
+        keys = [2**64 + (number * factor) for number in range(20_000)]
+        ext = b"".join(msgpack.packb(msgpack.ExtType(0x31, str(key).encode())) + b"\xc0" for key in keys)
+        with pytest.raises(SerializeError, match="1000 keys"):
+            get_serializer("msgpack").loads(b"\xdf" + struct.pack(">I", len(keys)) + ext)
+        arrays = b"".join(b"\x91" + msgpack.packb(number) + b"\xc0" for number in range(2000))
+        with pytest.raises(SerializeError, match="1000 keys"):
+            get_serializer("msgpack").loads(b"\xde" + struct.pack(">H", 2000) + arrays)
+
     def test_a_hook_may_serialize(self) -> None:
         """Packers are shared, but never by two at a time."""
         serializer = get_serializer("msgpack")
