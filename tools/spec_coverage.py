@@ -92,15 +92,15 @@ def _chapters_of_prefixes(mentions: Iterable[Requirement]) -> dict[str, str]:
 def citations(known: dict[str, Requirement]) -> dict[str, list[Citation]]:
     """Id to the places in the tests that cite it. What has no known prefix is no id (``UTF-8``)."""
     found: dict[str, list[Citation]] = defaultdict(list)
+    prefixes = {requirement.prefix for requirement in known.values()}
     for path in sorted(TESTS.rglob("*.py")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            for name in _ids(line, known):
+            for name in _ids(line, prefixes, known):
                 found[name].append(Citation(path, number))
     return found
 
 
-def _ids(line: str, known: dict[str, Requirement]) -> Iterator[str]:
-    prefixes = {requirement.prefix for requirement in known.values()}
+def _ids(line: str, prefixes: set[str], known: dict[str, Requirement]) -> Iterator[str]:
     for match in _CITATION.finditer(line):
         prefix, first, last = match.groups()
         if prefix not in prefixes:
