@@ -274,9 +274,9 @@ def _with_all(found: dict[str, Any]) -> Any:
         imaginary = complex(0.0, float(imag))
         return real + imaginary if sign == "+" else real - imaginary
     if any(key[:1] == _MARK for key in found):
-        result = {int(key[1:]) if key[:1] == _MARK else key: value for key, value in found.items()}
-        check_keys(list(result))
-        return result
+        keys = [int(key[1:]) if key[:1] == _MARK else key for key in found]
+        check_keys(keys)  # before the dict is made, which is what takes so long
+        return dict(zip(keys, found.values(), strict=True))
     return found
 
 
