@@ -18,7 +18,7 @@ __all__ = ["install_as_Pyro4", "main"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run a script or module with pyrolite in the place of Pyro4; ``args`` is the command line (default: the real one)."""
+    """Run a script or module with pyrolite in the place of Pyro4; ``args``: the command line (default: sys.argv)."""
     parser = argparse.ArgumentParser(
         prog="python -m pyrolite.compat",
         description="Run a program that was written for Pyro4, unmodified, on pyrolite.",

@@ -1,0 +1,1 @@
+"""The tools that Pyro4 ships: Flame, HTTP gateway."""

@@ -74,7 +74,7 @@ class Server:
             ours, theirs = socket.socketpair()
             with ours:
                 with theirs, listener, listener.accept()[0] as carrier:
-                    os.unlink(path)  # noqa: PTH108 - a plain string
+                    os.unlink(path)
                     socket.send_fds(carrier, [b"."], [theirs.fileno()])
                 self._serve_connected(ours)
 

@@ -1,7 +1,7 @@
 """Programs that nobody here wrote run on pyrolite in the place of Pyro4 ([OV-4], [OV-7], [BYD-32]).
 
-gensim (distributed mode) and osBrain come from the package index, into an environment of their own. They import Pyro4 as
-ever and are started with ``python -m pyrolite.compat``.
+gensim (distributed mode) and osBrain come from the package index, into an environment of their own. They import Pyro4
+as ever and are started with ``python -m pyrolite.compat``.
 """
 
 from __future__ import annotations

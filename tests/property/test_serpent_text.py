@@ -144,8 +144,8 @@ TOKENS = [
 
 
 ODD_VALUES = [
-    None, True, False, 0, 1, -1, "a", "it's", 'say "x"', "both ' \" ", "\\", "a\nb", "é€", "\U0001f600", "\ud800", 1.5, "",
-    float("inf"), -0.0, 1e-7, 2**70, -(2**63), 1j, complex(float("-inf"), 2), b"bytes", b"\x00'\"",
+    None, True, False, 0, 1, -1, "a", "it's", 'say "x"', "both ' \" ", "\\", "a\nb", "é€", "\U0001f600", "\ud800", 1.5,
+    "", float("inf"), -0.0, 1e-7, 2**70, -(2**63), 1j, complex(float("-inf"), 2), b"bytes", b"\x00'\"",
 ]  # fmt: skip
 
 
