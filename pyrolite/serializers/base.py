@@ -22,6 +22,8 @@ _T = TypeVar("_T")
 
 # makes registrations one after the other, each with what serializers make of it
 _registration_lock: Final = threading.Lock()
+#: Containers that some formats have no form for, where hooks have no effect all the same ([SER-60]).
+_UNHOOKED: Final = frozenset({set, frozenset})
 _CONTAINERS: Final = frozenset({list, tuple, dict})
 
 
@@ -281,7 +283,7 @@ class SerializerBase:
         kind = type(obj)
         form = cls._forms.find(kind)
         if form is not None:
-            converter = classes.converters.find(kind)
+            converter = None if kind in _UNHOOKED else classes.converters.find(kind)
             if converter is not None and (converter.serpent_too or not cls._is_serpent):
                 return classes.run_converter(converter, obj)
             return form(obj)

@@ -219,9 +219,12 @@ class TestClassToDict:
     def test_no_effect(self, name: str, hook: Any) -> None:
         """Hooks on the builtin containers, texts and numbers."""
         value = {"a": [1, 2.5, "x", None, True]}
-        for clazz in (set, dict, list, tuple, str, int, float, bool, type(None)):
+        sets = [{1}, frozenset([2])]
+        expected = round_trip(name, sets)
+        for clazz in (set, frozenset, dict, list, tuple, str, int, float, bool, type(None)):
             hook(clazz, tagged("wrong"))
         assert round_trip(name, value) == value
+        assert round_trip(name, sets) == expected
 
     @each_name
     @pytest.mark.parametrize("result", [None, "text", [1], 5], ids=repr)
