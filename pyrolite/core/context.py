@@ -197,7 +197,9 @@ class _CallContext(threading.local):
 
     @annotations.setter
     def annotations(self, value: dict[str, Any]) -> None:
-        self._state.annotations = value
+        state = self._state
+        state.annotations = value
+        state.received = None  # all of it is the method's own choice ([PRX-46])
 
     @property
     def response_annotations(self) -> dict[str, Any]:
@@ -206,7 +208,9 @@ class _CallContext(threading.local):
 
     @response_annotations.setter
     def response_annotations(self, value: dict[str, Any]) -> None:
-        self._state.response_annotations = value
+        state = self._state
+        state.response_annotations = value
+        state.own_response = state.nested_response = None  # all of it is the method's own choice ([DMN-59])
 
     @property
     def correlation_id(self) -> uuid.UUID | None:

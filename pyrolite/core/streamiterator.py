@@ -48,14 +48,17 @@ class _StreamResultIterator:
         proxy = self.proxy
         if proxy is None:
             raise StopIteration
-        if proxy._pyroConnection is None:
-            raise ConnectionClosedError("the proxy for this stream result has been closed")
-        self.pyroseq = (self.pyroseq + 1) & 0xFFFF
-        try:
-            return proxy._pyroInvoke("get_next_stream_item", [self.streamId], {}, objectId=constants.DAEMON_NAME)
-        except (StopIteration, GeneratorExit):
-            self._detach()
-            raise
+        with proxy._pyroLock:
+            if self.proxy is None:  # another thread has come to the end meanwhile
+                raise StopIteration
+            if proxy._pyroConnection is None:
+                raise ConnectionClosedError("the proxy for this stream result has been closed")
+            self.pyroseq = (self.pyroseq + 1) & 0xFFFF
+            try:
+                return proxy._pyroInvoke("get_next_stream_item", [self.streamId], {}, objectId=constants.DAEMON_NAME)
+            except (StopIteration, GeneratorExit):
+                self._detach()
+                raise
 
     def close(self) -> None:
         """Tell the server that no more items are wanted; may be repeated."""
