@@ -319,8 +319,10 @@ def test_answers_of_nested_calls_stay_here(line: Line) -> None:
     assert state.responses() == {"MINE": b"1"}
     current_context.response_annotations["MORE"] = b"3"
     assert state.responses() == {"MINE": b"1", "MORE": b"3"}
-    current_context.response_annotations = dict(current_context.response_annotations, THEI=b"my own")
+    current_context.response_annotations["THEI"] = b"my own"
     assert state.responses() == {"MINE": b"1", "MORE": b"3", "THEI": b"my own"}
+    current_context.response_annotations = {"LAST": b"5"}
+    assert state.responses() == {"LAST": b"5"}
 
 
 # ---- answers
