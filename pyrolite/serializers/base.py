@@ -11,7 +11,7 @@ from pyrolite import compression
 from pyrolite.configuration import config
 from pyrolite.errors import SecurityError, SerializeError
 from pyrolite.serializers import classes, exceptions, explain
-from pyrolite.serializers.classes import ConverterError, Recreator
+from pyrolite.serializers.classes import Recreator
 from pyrolite.serializers.values import NO_VALUE, is_numpy_array, numpy_value, simple_forms
 
 __all__ = ["Buffer", "SerializerBase", "concerned", "contains"]
@@ -48,16 +48,11 @@ def may_hold_classes(data: Buffer, *values: Any) -> bool:
     return False
 
 
-def _decoding_error(error: Exception) -> Exception:
-    """What to raise for an error that occurred while decoding ([SER-5]); SerializeError and SecurityError stay."""
-    if isinstance(error, (SerializeError, SecurityError, NotImplementedError)):
-        return error
+def _decoding_text(error: Exception) -> str:
+    """What is told of an error that occurred while decoding."""
     text = str(error)
-    if not text or not isinstance(error, ValueError):  # a KeyError's text is a mere key
-        text = f"{type(error).__name__}: {text}"
-    wrapped = SerializeError(text)
-    wrapped.__cause__ = error
-    return wrapped
+    # a KeyError's text is a mere key
+    return text if text and isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
 class SerializerBase:
@@ -115,8 +110,8 @@ class SerializerBase:
         try:
             return self._encode(data)
         except Exception as error:
-            failure = self._encoding_error(error, {"result": data})
-        raise failure
+            explain.add_place(error, self, {"result": data})
+            raise
 
     def loads(self, data: Buffer) -> Any:
         """The value in ``data``.
@@ -127,25 +122,27 @@ class SerializerBase:
         """
         try:
             return self._decode(data)
+        except (SerializeError, SecurityError, NotImplementedError):
+            raise
         except Exception as error:
-            failure = _decoding_error(error)
-        raise failure
+            raise SerializeError(_decoding_text(error)) from error
 
     def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
         """The bytes of a call; errors as `dumps`."""
         try:
             return self._encode_call(obj, method, vargs, kwargs)
         except Exception as error:
-            failure = self._encoding_error(error, {"args": vargs, "kwargs": kwargs})
-        raise failure
+            explain.add_place(error, self, {"args": vargs, "kwargs": kwargs})
+            raise
 
     def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
         """Object, method name, positional and keyword arguments of the call in ``data``; errors as `loads`."""
         try:
             return self._decode_call(data)
+        except (SerializeError, SecurityError, NotImplementedError):
+            raise
         except Exception as error:
-            failure = _decoding_error(error)
-        raise failure
+            raise SerializeError(_decoding_text(error)) from error
 
     # ---- with compression
 
@@ -235,15 +232,10 @@ class SerializerBase:
             SerializeError: there is none; or what the converter of a user raises.
             ValueError: ``obj`` is a plain container.
         """
-        try:
-            result = classes.class_to_dict(obj, serpent=cls._is_serpent)
-        except ConverterError as wrapper:
-            failure = wrapper.error
-        else:
-            if result is None:
-                raise cls._no_form(obj)
-            return result  # type: ignore[no-any-return]
-        raise failure
+        result = classes.class_to_dict(obj, serpent=cls._is_serpent)
+        if result is None:
+            raise cls._no_form(obj)
+        return result  # type: ignore[no-any-return]
 
     @classmethod
     def dict_to_class(cls, data: dict[str, Any]) -> Any:
@@ -271,8 +263,7 @@ class SerializerBase:
         """A value that stands for ``obj`` in formats that have no form for it; it need not be a final one.
 
         Raises:
-            SerializeError: there is none; TypeError for serpent.
-            ConverterError: a hook failed.
+            SerializeError: there is none; TypeError for serpent; whatever a hook raises.
         """
         replacements = cls._replacements
         if replacements:
@@ -299,12 +290,7 @@ class SerializerBase:
     @classmethod
     def _replaced(cls, obj: Any, replacements: dict[type, Replacement]) -> Any:
         replacement = replacements.get(type(obj))
-        if replacement is None:
-            return obj
-        try:
-            return replacement(obj)
-        except Exception as error:
-            raise ConverterError(error) from error
+        return obj if replacement is None else classes.run_replacement(replacement, obj)
 
     @classmethod
     def _no_form(cls, obj: Any) -> Exception:
@@ -313,14 +299,6 @@ class SerializerBase:
             f"don't know how to serialize class {type(obj)} using serializer {cls.__name__}."
             f" Give it vars() or an appropriate __getstate__{_array_hint(obj)}"
         )
-
-    def _encoding_error(self, error: Exception, roots: dict[str, Any]) -> Exception:
-        """What to raise for an error that occurred while encoding ``roots``: it, with its place told ([BYD-42])."""
-        if isinstance(error, NotImplementedError):
-            return error
-        if isinstance(error, ConverterError):
-            return error.error
-        return explain.explained(error, self, roots)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)

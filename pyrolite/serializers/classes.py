@@ -20,7 +20,6 @@ from pyrolite.serializers import exceptions
 __all__ = [
     "ClassTable",
     "Converter",
-    "ConverterError",
     "LibraryClass",
     "Recreator",
     "class_to_dict",
@@ -29,6 +28,8 @@ __all__ = [
     "library_classes",
     "register_dict_to_class",
     "register_library_class",
+    "run_converter",
+    "run_replacement",
     "unregister_dict_to_class",
 ]
 
@@ -112,14 +113,6 @@ class LibraryClass(NamedTuple):
     wire_name: str
     to_dict: Callable[[Any], dict[str, Any]]
     from_dict: Callable[[dict[str, Any]], Any]
-
-
-class ConverterError(Exception):
-    """Carries an exception of a user's converter past the places that handle errors of encoding."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 #: Users' converters of instances into dicts.
@@ -211,8 +204,7 @@ def class_to_dict(obj: Any, *, serpent: bool = False) -> Any:
     That is a dict, except for serpent with a ``__getstate__`` that returns something else.
 
     Raises:
-        ConverterError: a user's converter failed.
-        ValueError: ``obj`` is a plain container.
+        ValueError: ``obj`` is a plain container. Whatever a user's converter raises.
     """
     cls = type(obj)
     converter = converters.find(cls)
@@ -232,16 +224,17 @@ def run_converter(converter: Converter, obj: Any) -> dict[str, Any]:
     """The dict of a user's converter.
 
     Raises:
-        ConverterError: it failed, or did not return a dict.
+        TypeError: it is none. Whatever the converter raises.
     """
-    try:
-        result = converter.convert(obj)
-    except Exception as error:
-        raise ConverterError(error) from error
+    result = converter.convert(obj)
     if not isinstance(result, dict):
-        text = f"the class to dict converter of {type(obj)} returned {type(result)} instead of a dict"
-        raise ConverterError(TypeError(text))
+        raise TypeError(f"the class to dict converter of {type(obj)} returned {type(result)} instead of a dict")
     return result
+
+
+def run_replacement(replacement: Callable[[Any], Any], obj: Any) -> Any:
+    """What is to be serialized instead of an object; raises whatever the user's function raises."""
+    return replacement(obj)
 
 
 def instance_to_dict(obj: Any, *, serpent: bool = False) -> Any:

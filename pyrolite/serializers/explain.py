@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite.errors import PyroError, SerializeError
+from pyrolite.serializers.classes import run_converter, run_replacement
 
 if TYPE_CHECKING:
     from pyrolite.serializers.base import SerializerBase
 
-__all__ = ["explained"]
+__all__ = ["add_place"]
 
 #: How the texts of the serializers themselves start.
 _OWN_TEXTS: Final = ("don't know how to serialize", "msgpack cannot serialize")
@@ -24,23 +25,35 @@ _PATH_SHOWN: Final = 300
 _KEY_SHOWN: Final = 40
 
 
-def explained(error: Exception, serializer: SerializerBase, roots: dict[str, Any]) -> Exception:
-    """The same error, with the path to the offending value and the ways out appended to its text.
+def add_place(error: Exception, serializer: SerializerBase, roots: dict[str, Any]) -> None:
+    """Append the path to the offending value, and the ways out, to the text of an error.
 
     Args:
-        error: what encoding raised; returned unchanged when it is none that tells of an unsuitable value.
+        error: what encoding raised; left alone when it is not about an unsuitable value, or comes from a user's hook.
         serializer: what was encoding.
         roots: what was being encoded, by the names to start a path with.
     """
-    if isinstance(error, PyroError) and not str(error).startswith(_OWN_TEXTS):
-        return error  # of somebody else's code
+    if _comes_from_hook(error) or (isinstance(error, PyroError) and not str(error).startswith(_OWN_TEXTS)):
+        return
     if isinstance(error, UnicodeEncodeError):
         error.reason += _advice(serializer, roots)
     elif isinstance(error, (SerializeError, TypeError, ValueError, AttributeError)) or _is_pickling_error(error):
         text = str(error.args[0]) if len(error.args) == 1 else ""
         if text:
             error.args = (text + _advice(serializer, roots),)
-    return error
+
+
+#: The functions that run hooks.
+_HOOK_RUNNERS: Final = frozenset({run_converter.__code__, run_replacement.__code__})
+
+
+def _comes_from_hook(error: Exception) -> bool:
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in _HOOK_RUNNERS:
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _is_pickling_error(error: Exception) -> bool:

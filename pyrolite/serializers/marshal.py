@@ -84,8 +84,8 @@ class MarshalSerializer(SerializerBase):
         try:
             return GraphConverter(self._atoms, self._simpler, lambda key: key, sets=True).convert(data)
         except SerializeError as error:
-            if str(error) == str(self._no_form(data)):
-                raise  # the value itself
+            if not str(error).startswith("don't know how") or str(error) == str(self._no_form(data)):
+                raise  # of a hook, or about the value itself
             raise ValueError("unmarshallable object") from error
 
     @classmethod

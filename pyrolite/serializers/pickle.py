@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from pyrolite.configuration import config
 from pyrolite.serializers import exceptions
 from pyrolite.serializers.base import Buffer, SerializerBase, contains
-from pyrolite.serializers.classes import ConverterError, pickled_name
+from pyrolite.serializers.classes import pickled_name, run_replacement
 from pyrolite.serializers.values import is_plain
 from pyrolite.tracebacks import LocalNote
 
@@ -57,10 +57,7 @@ class NameMapping:
             return getattr, (_Module(module), attribute)
         kind = type(obj)
         if kind in self.replacements:
-            try:
-                replaced = self.replacements[kind](obj)
-            except Exception as error:
-                raise ConverterError(error) from error
+            replaced = run_replacement(self.replacements[kind], obj)
             # likewise a function that gives back the one item of a tuple
             return NotImplemented if replaced is obj else (operator.getitem, ((replaced,), 0))
         if isinstance(obj, BaseException) and _has_local_notes(obj):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -150,6 +153,40 @@ def test_shared_references_are_no_circles(name: str) -> None:
     assert received == [["01:00:00"], ["01:00:00"], {"key": ["01:00:00"]}]
 
 
+class Marker:
+    def __init__(self) -> None:
+        self.unfit = (item for item in ())
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_errors_are_freed_at_once(name: str) -> None:
+    """[HRD-44]: nobody has to wait for the garbage collector."""
+    serializer = get_serializer(name)
+
+    def decoding(action: Any) -> Any:
+        try:
+            return action(b"\xc1")
+        except SerializeError as error:
+            return weakref.ref(error)
+
+    def encoding(action: Any) -> Any:
+        marker = Marker()
+        with contextlib.suppress(TypeError, ValueError, SerializeError):
+            return action(marker)
+        return weakref.ref(marker)  # which the frames of the traceback refer to
+
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        assert decoding(serializer.loads)() is None
+        assert decoding(serializer.loadsCall)() is None
+        assert encoding(serializer.dumps)() is None
+        assert encoding(lambda marker: serializer.dumpsCall("o", "m", (marker,), {}))() is None
+    finally:
+        if was:
+            gc.enable()
+
+
 class Owner:
     def __init__(self) -> None:
         self.name = "x"
@@ -235,15 +272,17 @@ class TestPaths:
             pass
 
         def refuse(thing: Any) -> Any:
-            raise ValueError("not this one")
+            raise error
 
         SerializerBase.register_class_to_dict(Thing, refuse)
         try:
             for name in NAMES:
                 for value in (Thing(), [Thing()]):
-                    with pytest.raises(ValueError) as caught:
-                        get_serializer(name).dumps(value)
-                    assert str(caught.value) == "not this one"
+                    for error in (ValueError("not this one"), SerializeError("not this one")):
+                        with pytest.raises(type(error)) as caught:
+                            get_serializer(name).dumps(value)
+                        assert caught.value is error
+                        assert error.args == ("not this one",)
         finally:
             SerializerBase.unregister_class_to_dict(Thing)
 
