@@ -16,7 +16,7 @@ from typing import Any
 from pyrolite.configuration import environment_text
 from pyrolite.errors import PyroError
 
-__all__ = ["Lifetime", "OptionParser", "checked_port", "errors_in_one_line", "hmac_key", "say"]
+__all__ = ["Lifetime", "OptionParser", "checked_port", "errors_in_one_line", "hmac_key", "say", "visible"]
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -93,6 +93,13 @@ def say(text: str) -> None:
     encoding = getattr(out, "encoding", None) or "utf-8"
     out.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     out.flush()
+
+
+def visible(text: str) -> str:
+    """Text with control characters escaped: names come from anybody, and terminals obey."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 @contextlib.contextmanager

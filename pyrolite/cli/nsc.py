@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pyrolite.commandline import OptionParser, checked_port, errors_in_one_line, hmac_key, say
+from pyrolite.commandline import OptionParser, checked_port, errors_in_one_line, hmac_key, say, visible
 from pyrolite.core import _locateNS
 from pyrolite.errors import PyroError
 
@@ -68,7 +68,11 @@ def main(args: Sequence[str] | None = None) -> int:
     with nameserver:
         if options.verbose:
             say(f"Name server found: {nameserver._pyroUri}")
-        succeeded = handleCommand(nameserver, options, arguments)
+        try:
+            succeeded = handleCommand(nameserver, options, arguments)
+        except KeyboardInterrupt:  # most likely instead of an answer to a question
+            say("")
+            return 1
     if options.verbose:
         say("Done.")
     return 0 if succeeded else 1
@@ -91,25 +95,18 @@ def handleCommand(nameserver: Any, options: Any, args: Sequence[str]) -> bool:
     try:
         _COMMANDS[args[0]](nameserver, args[1:])
     except Exception as error:
-        say(f"Error: {type(error).__name__} - {_visible(str(error))}")
+        say(f"Error: {type(error).__name__} - {visible(str(error))}")
         return False
     return True
 
 
-def _visible(text: str) -> str:
-    """Text with control characters escaped: names come from anybody, and the terminal would obey."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
-
-
 def _print_list(entries: Mapping[str, tuple[str, Sequence[str]]], title: str = "") -> None:
-    say(f"--------START LIST {_visible(title)}")
+    say(f"--------START LIST {visible(title)}")
     for name, (uri, metadata) in sorted(entries.items()):
-        say(_visible(f"{name} --> {uri}"))
+        say(visible(f"{name} --> {uri}"))
         if metadata:
             say(f"    metadata: {sorted(metadata)}")
-    say(f"--------END LIST {_visible(title)}")
+    say(f"--------END LIST {visible(title)}")
 
 
 def _ping(nameserver: Any, args: Sequence[str]) -> None:
@@ -148,7 +145,7 @@ def _lookup(nameserver: Any, args: Sequence[str]) -> None:
     if len(args) != 1:
         raise SystemExit("requires one argument: name")
     uri, metadata = nameserver.lookup(args[0], return_metadata=True)
-    say(_visible(str(uri)))
+    say(visible(str(uri)))
     if metadata:
         say(f"metadata: {sorted(metadata)}")
 
@@ -157,14 +154,14 @@ def _register(nameserver: Any, args: Sequence[str]) -> None:
     if len(args) != 2:
         raise SystemExit("requires two arguments: name uri")
     nameserver.register(args[0], args[1], safe=True)
-    say(f"Registered {_visible(args[0])}")
+    say(f"Registered {visible(args[0])}")
 
 
 def _remove(nameserver: Any, args: Sequence[str]) -> None:
     if len(args) != 1:
         raise SystemExit("requires one argument: name")
     if nameserver.remove(args[0]):
-        say(f"Removed {_visible(args[0])}")
+        say(f"Removed {visible(args[0])}")
     else:
         say("Nothing removed")
 

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite import constants
+from pyrolite.commandline import visible
 from pyrolite.configuration import Configuration
 from pyrolite.configuration import config as global_config
 from pyrolite.core import URI
@@ -135,7 +136,12 @@ class AutoCleaner(threading.Thread):
         self._unreachable[name] = text, since
         if now - since >= self.max_unreachable_time and self.nameserver._names.discard((name,), uri=text):
             del self._unreachable[name]
-            log.info("autoclean: unregistering %s; cannot connect uri %s for %d sec", name, text, now - since)
+            log.info(
+                "autoclean: unregistering %s; cannot connect uri %s for %d sec",
+                visible(name),
+                visible(text),
+                now - since,
+            )
 
     def _can_connect(self, uri: URI) -> bool:
         """Whether somebody accepts connections there.

@@ -24,7 +24,7 @@ __all__ = ["DbmStorage", "dbm"]
 
 log = logging.getLogger("pyrolite.naming_storage")
 
-#: The file is saved when the journal has this size in bytes, and is several times larger than what it stands for.
+#: A journal of this size in bytes is written anew, if it is also several times larger than what it stands for.
 LARGE_JOURNAL: Final = 1 << 20
 #: The dbm modules add one of these to the name of the file.
 _SUFFIXES: Final = ("", ".dat", ".dir", ".bak", ".db", ".pag")
@@ -56,6 +56,9 @@ class DbmStorage(Storage):
                 self._journal.close(remove=not self._journal.changes)
                 raise
         self._names = SortedNames(self._table)
+        size = sum(len(name) + len(uri) for name, uri in self._table.items())
+        #: size of the journal at which it is written anew
+        self._compact_at = max(LARGE_JOURNAL, 4 * size)
 
     def _load(self) -> None:
         """Read the file, and what happened after it was written."""
@@ -98,11 +101,11 @@ class DbmStorage(Storage):
             if self._closed:
                 raise OSError("the storage is closed")
             self._journal.append(change)
-            size = self._journal.size
-            if size > LARGE_JOURNAL and size > 8 * sum(map(len, self._table.values())):
+            if self._journal.size > self._compact_at:
                 pending = dict(self._table)
                 replay([change], pending)
                 self._journal.replace(pending)
+                self._compact_at = max(LARGE_JOURNAL, 4 * self._journal.size)
 
     # ---- the mapping
 

@@ -1,4 +1,4 @@
-"""The name server as a process ([CLI-10], [NS-35] to [NS-37])."""
+"""The name server as a process ([CLI-10], [NS-35], [NS-36], [NS-37], [NS-38])."""
 
 from __future__ import annotations
 

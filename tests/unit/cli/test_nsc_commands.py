@@ -164,6 +164,29 @@ def test_wrong_arguments(nameserver: NameServer, command: str, text: str) -> Non
     assert error.value.code == text
 
 
+def test_ctrl_c(nameserver: NameServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """[CLI-20] Ctrl-C instead of an answer ends it without a traceback."""
+
+    class Located:
+        _pyroUri = "uri"
+
+        def __enter__(self) -> NameServer:
+            return nameserver
+
+        def __exit__(self, *arguments: object) -> None:
+            pass
+
+    def interrupted(question: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pyrolite.cli.nsc._locateNS", lambda *arguments, **options: Located())
+    monkeypatch.setattr("builtins.input", interrupted)
+    monkeypatch.delenv("PYRO_HMAC_KEY", raising=False)
+    assert pyrolite.nsc.main(["removematching", ".*"]) == 1
+    assert capsys.readouterr().out == "\n"
+    assert nameserver.count() == 2
+
+
 def test_names_cannot_control_the_terminal(run: Any, nameserver: NameServer) -> None:
     """[SEC-42] Names come from anybody: control characters are shown, not obeyed."""
     nameserver.register("evil\x1b[2J\nnew\xe9", URI, metadata=["\x1b[0m"])
