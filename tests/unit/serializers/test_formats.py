@@ -212,7 +212,7 @@ class TestMarshal:
         ids=repr,
     )
     def test_refused(self, data: bytes) -> None:
-        """[SER-70], [HRD-1]: nothing gets to marshal.loads unchecked."""
+        """[SER-70], [HRD-1], [SEC-24]: nothing gets to marshal.loads unchecked."""
         for loads in (get_serializer("marshal").loads, get_serializer("marshal").loadsCall):
             with pytest.raises(SerializeError):
                 loads(data)

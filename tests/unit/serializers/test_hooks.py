@@ -380,7 +380,7 @@ class TestReplacements:
 
 
 class TestAutoproxy:
-    """[SER-63], with the replacement that daemons use."""
+    """[SER-35], [SER-63], with the replacement that daemons use."""
 
     @pytest.mark.parametrize("name", [*NAMES, *PICKLES])
     def test_nested(self, name: str, replace: Any) -> None:

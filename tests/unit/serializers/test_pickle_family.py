@@ -174,8 +174,7 @@ def test_round_trip(name: str) -> None:
 def test_daemons(name: str) -> None:
     """[SER-45]: an empty state."""
     serializer = get_serializer(name)
-    with Daemon() as daemon:
-        data = serializer.dumps([daemon])
+    data = serializer.dumps([Daemon.__new__(Daemon)])
     assert b"Pyro4.core" in data
     received = serializer.loads(data)[0]
     assert isinstance(received, Daemon)

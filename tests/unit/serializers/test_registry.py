@@ -10,6 +10,8 @@ import pytest
 
 import pyrolite.util
 from pyrolite import serializers
+from pyrolite.configuration import config
+from pyrolite.core import Daemon, Proxy
 from pyrolite.errors import SerializeError
 from pyrolite.serializers import SerializerBase, _serializers, _serializers_by_id, get_serializer, get_serializer_by_id
 
@@ -168,6 +170,17 @@ def test_serializers_can_be_serialized(name: str, sent: str) -> None:
         assert SerializerBase.class_to_dict(get_serializer(sent)) == {
             "__class__": f"Pyro4.util.{CLASSES[sent].__name__}"
         }
+
+
+def test_configured_names() -> None:
+    """[SER-3]: an unknown name is reported where it is used."""
+    assert config.SERIALIZER == "serpent"
+    assert config.SERIALIZERS_ACCEPTED == {"serpent", "marshal", "json"}
+    with config.override(SERIALIZER="nonsense"), pytest.raises(SerializeError, match="'nonsense' is unknown"):
+        Proxy("PYRO:o@h:1")
+    accepted = {"serpent", "nonsense"}
+    with config.override(SERIALIZERS_ACCEPTED=accepted), pytest.raises(SerializeError, match="'nonsense' is unknown"):
+        Daemon()
 
 
 def test_base_class() -> None:
