@@ -68,7 +68,7 @@ WRITTEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", WRITTEN, ids=lambda value: ascii(value)[:40])
+@pytest.mark.parametrize("value", WRITTEN, ids=lambda value: type(value).__name__)
 def test_written(value: Any) -> None:
     text = serpent_writer.dumps(value)
     assert text is not None
