@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import queue
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -88,11 +90,19 @@ def checked_port(port: int | None) -> int | None:
 
 
 def say(text: str) -> None:
-    """Print a line at once; characters that the terminal does not know are escaped."""
+    """Print a line at once; characters that the terminal does not know are escaped.
+
+    A server goes on when nobody reads its output any more.
+    """
     out = sys.stdout
     encoding = getattr(out, "encoding", None) or "utf-8"
-    out.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    out.flush()
+    try:
+        out.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        out.flush()
+    except BrokenPipeError:
+        # what is in the buffer would fail again when the interpreter ends
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), out.fileno())
 
 
 def visible(text: str) -> str:

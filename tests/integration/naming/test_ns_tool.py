@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -68,6 +70,19 @@ def test_output_for_the_network(start: Any, servertype: str) -> None:
     assert tool.end() == 0
     assert time.monotonic() - start_of_end < 3
     assert tool.lines[1:] == [f"NS running on 0.0.0.0:{uri.port} (0.0.0.0)", NO_KEY, f"URI = {uri}", "NS shut down."]
+
+
+def test_nobody_reads_the_output() -> None:
+    """[NS-37] [CLI-6] It serves on, and ends with 0, when the other end of its output is gone."""
+    command = [sys.executable, "-W", "error", "-m", "pyrolite.naming", "-p", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        uri = next(line for line in process.stdout if line.startswith("URI = "))
+        process.stdout.close()
+        with Proxy(uri.removeprefix("URI = ").strip()) as nameserver:
+            nameserver.ping()
+            process.terminate()
+            assert process.wait(20) == 0
 
 
 def test_no_broadcast(start: Any) -> None:
