@@ -74,6 +74,80 @@ def autoreconnect(stage: Stage) -> None:
             client.finish()
 
 
+def blob_dispatch(stage: Stage) -> None:
+    with ending(stage.nameserver(), stage.server("dispatcher.py")):
+        listeners = [stage.server("listener.py", topic, name=topic) for topic in ("weather", "freezer")]
+        with ending(*listeners):
+            stage.client("client.py")
+
+
+def chatbox(stage: Stage) -> None:
+    with ending(stage.nameserver(), stage.server("server.py")):
+        ada = stage.start("client.py", "Ada", "garden", name="Ada")
+        ada.wait_for("^joined")
+        bob = stage.start("client.py", name="Bob")
+        bob.type("Bob")
+        bob.type("garden")
+        bob.wait_for("joined")
+        ada.wait_for("Bob has joined")
+        ada.type("hello Bob")
+        bob.wait_for("Ada: hello Bob")
+        eve = stage.start("client.py", "Eve", "garden", name="Eve")
+        eve.wait_for("^joined")
+        eve.kill()
+        bob.type("hello all")
+        ada.wait_for("Bob: hello all")
+        bob.type("/quit")
+        bob.finish()
+        ada.wait_for("Bob has left")
+        ada.finish()
+
+
+def circular(stage: Stage) -> None:
+    circle = ("A", "B"), ("B", "C"), ("C", "A")
+    with ending(stage.nameserver(), *(stage.server("server.py", *pair, name=pair[0]) for pair in circle)):
+        stage.client("client.py", "A")
+
+
+def distributed_computing(stage: Stage) -> None:
+    workers = ("Ada", "Bob")
+    servers = stage.nameserver(), stage.server("dispatcher.py")
+    with ending(*servers, *(stage.server("worker.py", name, name=name) for name in workers)):
+        stage.client("client.py", 20)
+
+
+def distributed_computing3(stage: Stage) -> None:
+    with ending(stage.nameserver(), *(stage.server("worker.py", name, name=name) for name in ("one", "two"))):
+        stage.client("client.py", 40)
+
+
+def distributed_mandelbrot(stage: Stage) -> None:
+    calculators = ("one", "two")
+    with ending(stage.nameserver(), *(stage.server("server.py", name, name=name) for name in calculators)):
+        stage.client("client_text.py", 60, 24)
+
+
+def echoserver(stage: Stage) -> None:
+    server = stage.module("pyrolite.test.echoserver", name="echo server")
+    server.wait_for("^echoserver running")
+    stage.client("client.py", *server.uris)
+    server.finish()
+
+
+def eventloop(stage: Stage) -> None:
+    for program in ("server_threads.py", "server_multiplex.py"):
+        with ending(server := stage.server(program, 0)):
+            broadcast_port = server.lines[-1].rpartition(": ")[2]
+            stage.environment["PYRO_BROADCAST_ADDRS"] = "127.0.0.1"
+            stage.client("client.py", broadcast_port)
+
+
+def exceptions(stage: Stage) -> None:
+    with ending(stage.nameserver(), stage.server("server.py")):
+        stage.client("client.py")
+        stage.start("client.py", "--uncaught").finish(exit_code=1)
+
+
 PLANS: Final[dict[str, Plan]] = {
     "async": direct("client.py", "client_batch.py", "client_callchain.py"),
     "attributes": direct("client.py"),
@@ -83,5 +157,21 @@ PLANS: Final[dict[str, Plan]] = {
     "banks": named("client.py"),
     "batchedcalls": direct("client.py", size=300),
     "benchmark": direct("client.py", "connections.py", size=30),
+    "blob_dispatch": blob_dispatch,
+    "callback": named("client.py", "client_errors.py"),
+    "callcontext": direct("client.py"),
+    "chatbox": chatbox,
+    "circular": circular,
+    "deadlock": direct("client.py"),
+    "diffie_hellman": direct("client.py"),
+    "disconnects": direct("client.py"),
+    "distributed_computing": distributed_computing,
+    "distributed_computing2": named("client.py"),
+    "distributed_computing3": distributed_computing3,
+    "distributed_mandelbrot": distributed_mandelbrot,
+    "echoserver": echoserver,
+    "eventloop": eventloop,
+    "exceptions": exceptions,
+    "extended_pickle": direct("client.py"),
     "first_object": named("client.py", "client.py"),
 }

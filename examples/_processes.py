@@ -15,6 +15,14 @@ from pathlib import Path
 from types import TracebackType
 
 EXAMPLES = Path(__file__).resolve().parent
+#: Runs a program as ``python PROGRAM`` does, with output that comes line by line also when it goes into a pipe.
+_RUN = """
+import os, runpy, sys
+sys.stdout.reconfigure(line_buffering=True)
+del sys.argv[0]
+sys.path[0] = os.path.dirname(sys.argv[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 _URI = re.compile(r"PYRO\w*:\S+")
 
 
@@ -194,7 +202,7 @@ class Stage:
 
     def start(self, program: str, *arguments: object, name: str | None = None, **environment: str) -> Program:
         """Start a program of the example."""
-        command = [str(self.folder / program), *map(str, arguments)]
+        command = ["-c", _RUN, str(self.folder / program), *map(str, arguments)]
         return self._start(name or Path(program).stem, command, environment)
 
     def server(self, program: str, *arguments: object, name: str | None = None, **environment: str) -> Program:
@@ -220,7 +228,8 @@ class Stage:
 def _environment() -> dict[str, str]:
     """The environment with this checkout, and without the user's Pyro settings, which could lead elsewhere."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
-    settings = {"PYTHONPATH": str(EXAMPLES.parent), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    settings = {"PYTHONPATH": str(EXAMPLES.parent), "PYTHONIOENCODING": "utf-8"}
+    environment.pop("PYTHONUNBUFFERED", None)  # it tears lines apart that several threads print
     return {**environment, **settings}
 
 

@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             perform(name, options.timeout)
         except ExampleError as error:
-            print(f"---- {name} FAILED: {error}", file=sys.stderr)
+            print(f"---- {name} FAILED: {str(error).partition(';')[0]}", file=sys.stderr)  # the output is above
             failed += 1
         else:
             print(f"---- {name}: {time.monotonic() - started:.1f} s\n")

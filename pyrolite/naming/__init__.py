@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from pyrolite.core import _locateNS as locateNS
 from pyrolite.core import _resolve as resolve
-from pyrolite.naming.autoclean import AutoCleaner
-from pyrolite.naming.broadcast import BroadcastServer
-from pyrolite.naming.server import NameServer, NameServerDaemon, type_meta
-from pyrolite.naming.service import main, startNS, startNSloop
-from pyrolite.naming.storage import MemoryStorage
+from pyrolite.naming.autoclean import AutoCleaner as AutoCleaner
+from pyrolite.naming.broadcast import BroadcastServer as BroadcastServer
+from pyrolite.naming.server import NameServer as NameServer
+from pyrolite.naming.server import NameServerDaemon as NameServerDaemon
+from pyrolite.naming.server import type_meta
+from pyrolite.naming.service import main as main
+from pyrolite.naming.service import startNS, startNSloop
+from pyrolite.naming.storage import MemoryStorage as MemoryStorage
 
 __all__ = ["locateNS", "resolve", "startNS", "startNSloop", "type_meta"]  # what Pyro4 has there ([OV-17])
-
-# also to be imported from here ([OV-18], [OV-19])
-_ALSO_HERE = (AutoCleaner, BroadcastServer, MemoryStorage, NameServer, NameServerDaemon, main)
+# The names that are imported "as" themselves are also to be imported from here ([OV-18], [OV-19]).
