@@ -65,6 +65,7 @@ class SocketConnection:
         "eof",
         "keep_open",
         "objectId",
+        "on_full",
         "on_stall",
         "output_pending",
         "peer_address",
@@ -73,6 +74,8 @@ class SocketConnection:
 
     #: the other end may still be sending when this is closed, and is to get the last answer nevertheless ([HRD-6])
     lingering = False
+    #: the timeout of a connection that keeps the time itself while its socket has none, see `keep_time`
+    _kept_timeout: float | None = None
 
     def __init__(
         self,
@@ -87,9 +90,13 @@ class SocketConnection:
         self.peer_address = peer_address
         #: the other end has closed, or the connection is lost
         self.eof = False
-        #: called instead of waiting, when the rest of a message has not come within `idle_timeout` or, on a
-        #: non-blocking socket, at once; it returns when bytes have come. What it raises leaves the buffer as it is.
-        self.on_stall: Callable[[], object] | None = None
+        #: called instead of waiting, when the rest of a message has not come within `brief_waits` or, on a
+        #: non-blocking socket, at once: with the number of seconds to wait for it (None: for ever), returns whether
+        #: bytes have come. What it raises leaves the buffer as it is.
+        self.on_stall: Callable[[float | None], bool] | None = None
+        #: called when the other end has not taken a whole message at once; it may wait a little, and tells whether the
+        #: rest is to be queued, as with `buffer_output`. That mode ends when `flush` has sent everything.
+        self.on_full: Callable[[], bool] | None = None
         #: bytes that `buffer_output` mode has queued and the other end has not taken yet
         self.output_pending = 0
         self._reader = FrameReader()
@@ -115,7 +122,7 @@ class SocketConnection:
             ProtocolError, MessageTooLargeError, SecurityError: as `FrameReader.next_frame`.
         """
         reader = self._reader
-        if reader.buffered:
+        if reader.rest or reader.collecting:
             frame = reader.next_frame(types, hmac_key, max_size)
             if frame is not None:
                 return frame
@@ -125,18 +132,18 @@ class SocketConnection:
             data = self._recv_again(error)
         if not data:
             raise self._closed()
-        reader.feed(data)
-        return reader.next_frame(types, hmac_key, max_size) or self._receive_rest(types, hmac_key, max_size)
+        return reader.read(data, types, hmac_key, max_size) or self._receive_rest(types, hmac_key, max_size)
 
     def _receive_rest(self, types: Collection[int] | None, hmac_key: bytes | None, max_size: int) -> Frame:
         """The message did not come in one piece: go on until it is complete."""
         reader = self._reader
-        timeout = self.sock.gettimeout()
+        timeout = self.getTimeout()
         mark, deadline = 0, time.monotonic() + (timeout or 0.0)
+        wait = self.on_stall or self._wait_for_socket
         while True:
             if timeout:
                 left = deadline - time.monotonic()
-                if left <= 0 or not self._wait_for_socket(left):
+                if left <= 0 or not wait(left):
                     arrived = reader.buffered
                     if arrived - mark < MINIMUM_PROGRESS:
                         raise self._timed_out()
@@ -173,9 +180,8 @@ class SocketConnection:
         """A receive failed with ``error``: wait and repeat if nothing was there yet, else raise what it means."""
         while isinstance(error, _WOULD_BLOCK):
             # the kernel's receive timeout of an idle-aware server, or a non-blocking socket
-            if self.on_stall is not None:
-                self.on_stall()
-            elif not self._wait_for_socket(self.sock.gettimeout() or None):
+            wait = self.on_stall or self._wait_for_socket
+            if not wait(self.getTimeout() or None):
                 raise self._timed_out()
             try:
                 return self.sock.recv(4096)
@@ -201,6 +207,14 @@ class SocketConnection:
             poll.register(self.sock, select.POLLIN)
             return bool(poll.poll(None if timeout is None else timeout * 1000))
         return bool(select.select([self.sock], [], [], timeout)[0])
+
+    def wait_writable(self, timeout: float) -> bool:
+        """Wait until the socket takes bytes, or tells of an error; False after ``timeout`` seconds."""
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self.sock, select.POLLOUT)
+            return bool(poll.poll(timeout * 1000))
+        return bool(select.select([], [self.sock], [], timeout)[1])
 
     def _closed(self) -> ConnectionClosedError:
         self.eof = True
@@ -232,8 +246,15 @@ class SocketConnection:
 
     # ---- receiving, for worker threads that have to notice when their client is idle
 
-    def idle_timeout(self, seconds: float) -> bool:
-        """Let the system end each blocking receive after ``seconds`` without input, see `receive_some`.
+    def keep_time(self, timeout: float | None) -> None:
+        """Take the socket's timeout off and keep the time for messages here, for owners that wait in their own way."""
+        if self.sock.gettimeout() is not None:
+            self.sock.settimeout(None)
+        if timeout or self._kept_timeout is not None:
+            self._kept_timeout = timeout or 0.0
+
+    def brief_waits(self, seconds: float) -> bool:
+        """Let the system end each blocking receive or send after ``seconds`` of waiting, see `receive_some`, `on_full`.
 
         That costs no system call per message. False: not possible here (TLS, a socket timeout, the platform).
         """
@@ -242,17 +263,18 @@ class SocketConnection:
         try:
             value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
         except OSError:
             return False
         return True
 
     def receive_some(self) -> bool:
-        """Make the beginning of the next message arrive in the buffer; False: nothing came within `idle_timeout`.
+        """Make the beginning of the next message arrive in the buffer; False: nothing came within `brief_waits`.
 
         True as well when the stream has ended; then ``eof`` is True.
         """
         reader = self._reader
-        if reader.buffered:
+        if reader.rest or reader.collecting:
             return True
         try:
             data = self.sock.recv(RECEIVE_SIZE)
@@ -279,10 +301,6 @@ class SocketConnection:
         """Prepare the socket for `fill`: make it non-blocking where that is needed."""
         if self._tls or not _DONT_WAIT or self.sock.gettimeout():
             self.sock.setblocking(False)
-
-    def trim(self) -> None:
-        """Free the memory of messages that have been consumed; for connections that fall silent ([BYD-3])."""
-        self._reader.trim()
 
     def fill(self) -> bool:
         """Read what is there without waiting, from a socket that is non-blocking or prepared with `unblock`.
@@ -337,7 +355,24 @@ class SocketConnection:
         except OSError as error:
             sent = self._none_sent(error)
         if sent != len(data):
-            sockets.sendData(self.sock, memoryview(data)[sent:])
+            self._send_rest(memoryview(data)[sent:])
+
+    def _send_rest(self, rest: memoryview) -> None:
+        """The other end did not take everything at once."""
+        if self.on_full is None:
+            sockets.sendData(self.sock, rest)
+            return
+        while not self.on_full():
+            try:
+                rest = rest[self.sock.send(rest) :]
+            except _WOULD_BLOCK:
+                continue
+            except OSError as error:
+                raise ConnectionClosedError(f"sending: connection lost: {error}") from error
+            if not rest:
+                return
+        self._queueing = True
+        self._queue(rest)
 
     def send_parts(self, head: bytes, payload: Buffer) -> None:
         """Send ``head`` and ``payload`` as one piece, without copying a large payload ([WIRE-6], [SOC-18]).
@@ -368,9 +403,12 @@ class SocketConnection:
         except OSError as error:
             sent = self._none_sent(error)
         if sent < len(head):
-            sockets.sendData(self.sock, head[sent:])
+            self._send_rest(memoryview(head)[sent:])
             sent = len(head)
-        sockets.sendData(self.sock, payload[sent - len(head) :])
+        if self._queueing:
+            self._queue(payload)
+        elif sent < len(head) + len(payload):
+            self._send_rest(payload[sent - len(head) :])
 
     def buffer_output(self) -> None:
         """From now on `send` never waits: what the other end does not take at once is queued until `flush`."""
@@ -379,7 +417,7 @@ class SocketConnection:
     def _queue(self, data: Buffer) -> None:
         if not self._output:
             try:
-                sent = self.sock.send(data)
+                sent = self.sock.send(data, 0 if self._tls else _DONT_WAIT)
             except _WOULD_BLOCK:
                 sent = 0
             except OSError as error:
@@ -401,9 +439,10 @@ class SocketConnection:
         output = self._output
         if not output:
             return True
+        flags = 0 if self._tls else _DONT_WAIT
         try:
             while output:
-                sent = self.sock.send(output[0])
+                sent = self.sock.send(output[0], flags)
                 self.output_pending -= sent
                 if sent == len(output[0]):
                     output.popleft()
@@ -415,6 +454,8 @@ class SocketConnection:
             self.eof = True
             raise ConnectionClosedError(f"sending: connection lost: {error}") from error
         self._output = None
+        if self.on_full is not None:
+            self._queueing = False
         return True
 
     # ---- lifetime
@@ -489,11 +530,14 @@ class SocketConnection:
 
     def getTimeout(self) -> float | None:
         """Timeout in seconds of one socket operation; None: no limit."""
-        return self.sock.gettimeout()
+        return self.sock.gettimeout() if self._kept_timeout is None else self._kept_timeout or None
 
     def setTimeout(self, timeout: float | None) -> None:
         """Set the timeout in seconds; None or 0: no limit."""
-        self.sock.settimeout(timeout or None)
+        if self._kept_timeout is None:
+            self.sock.settimeout(timeout or None)
+        else:
+            self._kept_timeout = timeout or 0.0
 
     timeout = property(getTimeout, setTimeout)
 

@@ -171,7 +171,6 @@ class EventConnections:
     def _queue_next(self, conn: SocketConnection) -> None:
         """A message has been handled: see whether another one is there already."""
         if not conn.buffered:
-            conn.trim()
             if conn.eof:
                 self._end_of_input(conn)
         elif conn.output_pending <= OUTPUT_LIMIT:

@@ -71,17 +71,22 @@ class TestSmallMessages:
         reader.feed(data[-1:])
         assert reader.next_frame() is not None
 
-    def test_trim(self, reader: FrameReader) -> None:
-        """[BYD-3]: consumed bytes are let go, others stay."""
+    def test_consumed_bytes_are_let_go(self, reader: FrameReader) -> None:
+        """[BYD-3]: consumed bytes cost no memory, others stay."""
         reader.feed(message(seq=1) + message(seq=2))
         assert reader.next_frame() is not None
-        reader.trim()
         frame = reader.next_frame()
         assert frame is not None
         assert frame.seq == 2
-        reader.trim()
-        assert reader._data == b""
+        assert reader.rest == b""
         assert reader.buffered == 0
+
+    def test_read_in_one_step(self, reader: FrameReader) -> None:
+        """[WIRE-1]: `read` gives what `feed` and `next_frame` give, whatever is buffered before."""
+        first, second, third = (message(seq=number) for number in (1, 2, 3))
+        seen = [reader.read(piece, None, None, 0) for piece in (first, second, third[:20], third[20:] + first[:5])]
+        assert [frame.seq if frame else None for frame in seen] == [1, 2, None, 3]
+        assert reader.buffered == 5
 
     def test_take(self, reader: FrameReader) -> None:
         """[WIRE-125]: raw bytes from the front; a message behind them can still be read."""
