@@ -148,6 +148,25 @@ def exceptions(stage: Stage) -> None:
         stage.start("client.py", "--uncaught").finish(exit_code=1)
 
 
+def filetransfer(stage: Stage) -> None:
+    with ending(server := stage.server("server.py", 2)):
+        stage.client("client.py", *server.uris)
+
+
+def remote_control(stage: Stage) -> None:
+    with ending(player := stage.server("player.py")):
+        remote = stage.start("remote.py", *player.uris)
+        for command in ("play", "next", "list", *["louder"] * 7, "help", "stop", "quit"):
+            remote.type(command)
+        remote.finish()
+
+
+def gui_eventloop(stage: Stage) -> None:
+    loop = stage.server("headless.py")
+    stage.client("client.py", *loop.uris)
+    loop.finish()
+
+
 PLANS: Final[dict[str, Plan]] = {
     "async": direct("client.py", "client_batch.py", "client_callchain.py"),
     "attributes": direct("client.py"),
@@ -173,5 +192,13 @@ PLANS: Final[dict[str, Plan]] = {
     "eventloop": eventloop,
     "exceptions": exceptions,
     "extended_pickle": direct("client.py"),
+    "filetransfer": filetransfer,
     "first_object": named("client.py", "client.py"),
+    "futures": alone("background.py"),
+    "gui_eventloop": gui_eventloop,
+    "handshake": direct("client.py"),
+    "hugetransfer": direct("client.py", size=1),
+    "instancemode": named("client.py"),
+    "maxsize": direct("client.py"),
+    "remote_control": remote_control,
 }
