@@ -18,6 +18,7 @@ from pyrolite.errors import (
     TimeoutError,  # noqa: A004 - [ERR-2]
 )
 from pyrolite.serializers import get_serializer_by_id
+from pyrolite.socketserver.interface import security_level
 from pyrolite.wire import v48
 from pyrolite.wire.message import (
     FLAGS_COMPRESSED,
@@ -140,7 +141,7 @@ def _refuse(
 ) -> tuple[bytes, Buffer]:
     """The CONNECTFAIL message with the text of ``error`` ([WIRE-63])."""
     peer = getattr(connection, "peer_address", None)
-    level = logging.WARNING if isinstance(error, SecurityError) else logging.DEBUG
+    level = security_level(daemon) if isinstance(error, SecurityError) else logging.DEBUG
     log.log(level, "handshake with %r refused: %r", peer, error, extra={"peer": peer})
     daemon._pyroRefused(error)
     serializer = get_serializer_by_id(serializer_id)

@@ -92,7 +92,7 @@ class ClientConnectionJob:
         try:
             parked = self._serve()
         except Exception as error:
-            log_connection_end(log, error, self.csock)
+            log_connection_end(log, error, self.csock, self.daemon)
         finally:
             if not parked:  # otherwise it may be in the hands of another worker already
                 self.finish()

@@ -278,7 +278,7 @@ class EventConnections:
         if error is None:
             log.debug("client disconnected: %r", conn.peer_address)
         else:
-            log_connection_end(log, error, conn)
+            log_connection_end(log, error, conn, self._owner.daemon)
         established = self._pending.pop(conn, None) is None
         self._open.discard(conn)
         self._denied.pop(conn, None)

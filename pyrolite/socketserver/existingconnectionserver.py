@@ -164,7 +164,7 @@ class SocketServer_ExistingConnection:
             log.warning("error during handleRequest: %s", error)
             return not self.conn.eof
         except Exception as error:
-            log_connection_end(log, error, self.conn)
+            log_connection_end(log, error, self.conn, self.daemon)
             return False
         return True
 

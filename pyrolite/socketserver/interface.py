@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -16,6 +17,7 @@ __all__ = [
     "DENIAL_WAIT",
     "MAX_DENIALS",
     "MAX_PENDING",
+    "SEND_PATIENCE",
     "TOO_MANY",
     "DaemonCallbacks",
     "SocketServer",
@@ -24,17 +26,22 @@ __all__ = [
     "log_connection_end",
     "run_disconnect_hook",
     "run_housekeeping",
+    "security_level",
 ]
 
 #: Seconds that `SocketServer.shutdown` gives requests in progress to finish ([HRD-32]).
 DEFAULT_DRAIN: Final = 5.0
 #: More connections than these do not wait for their handshake at the same time: the oldest are dropped ([HRD-10]).
 MAX_PENDING: Final = 1000
+#: Seconds that a client may take no byte of its answer, when there is no COMMTIMEOUT ([SRV-37]).
+SEND_PATIENCE: Final = 60.0
 #: Reason for the denial of connections beyond MAX_CONNECTIONS ([BYD-3]).
 TOO_MANY: Final = "too many connections"
 #: How many clients are told so at the same time, and seconds to wait for their CONNECT message ([SRV-21]).
 MAX_DENIALS: Final = 20
 DENIAL_WAIT: Final = 1.0
+#: Seconds between two warnings of messages with wrong signatures, at least ([SEC-32]).
+SECURITY_WARNING_PERIOD: Final = 1.0
 
 
 @runtime_checkable
@@ -109,14 +116,23 @@ def handshake_patience(configuration: Configuration) -> float:
     return min(configuration.HANDSHAKE_TIMEOUT or math.inf, configuration.COMMTIMEOUT or math.inf)
 
 
-def log_connection_end(log: logging.Logger, error: BaseException, conn: SocketConnection) -> None:
+def security_level(daemon: Any) -> int:
+    """The level at which to log a security error now: WARNING, but only once a second for one daemon ([SEC-32])."""
+    now = time.monotonic()
+    if now - getattr(daemon, "_pyroSecurityWarned", -math.inf) < SECURITY_WARNING_PERIOD:
+        return logging.DEBUG
+    daemon._pyroSecurityWarned = now
+    return logging.WARNING
+
+
+def log_connection_end(log: logging.Logger, error: BaseException, conn: SocketConnection, daemon: Any) -> None:
     """Log what ended the connection, at the level that fits ([SRV-7])."""
     address = conn.peer_address
     extra = {"peer": address}
     if isinstance(error, ConnectionClosedError):
         log.debug("client disconnected: %r", address, extra=extra)
     elif isinstance(error, SecurityError):
-        log.warning("security error on client %r: %s", address, error, extra=extra)
+        log.log(security_level(daemon), "security error on client %r: %s", address, error, extra=extra)
     elif isinstance(error, TimeoutError):
         log.warning("error during handleRequest: %s", error, extra=extra)
     else:
