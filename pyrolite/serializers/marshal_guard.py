@@ -18,6 +18,8 @@ from __future__ import annotations
 import marshal
 import re
 import secrets
+from collections.abc import Callable
+from functools import cache
 from struct import Struct
 from struct import error as StructError
 from typing import Any, Final
@@ -181,13 +183,14 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
     """Check the structure of the payload; nothing is decoded. True: look at the hashes of its keys, too.
 
     ``left`` are the values missing in the current container (a dict: _LOTS, less one for each key and value read).
-    ``marked`` has the referable values that matter: containers, and values that are long to hash. All others are only
-    counted, in ``slots``. ``probe``: when less values are left, it is tried if the next ones are a uniform run.
+    ``marked`` has the referable values that matter: containers, and values that are long to hash; ``top_mark`` is the
+    last one. All others are only counted, in ``slots``. ``probe``: with less values left, it is time to look for a run.
     """
     end = len(data)
     sizes, groups = _SIZES, _GROUPS
     pos = slots = items = more_items = more_bytes = key_bytes = big_keys = compound_keys = key_depth = 0
     kind, left, probe, slot, start, start_items, start_bytes = _IN_SEQUENCE, 1, 0, -1, 0, 0, 0
+    top_mark = -1
     stack: list[tuple[int, ...]] = []
     marked: dict[int, tuple[int, int, int]] = {}
     check_keys = False
@@ -212,10 +215,9 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
                 pos += size
                 slots += code >> 7
                 if left < probe:
-                    count, flagged = _uniform_run(data, pos, left, size, marked)
-                    pos += count * size
-                    slots += flagged
+                    pos, count, flagged = _run(data, pos, left, kind, marked, top_mark)
                     left -= count
+                    slots += flagged
                     probe = left if count > 16 else left - 64
                 continue
             group = groups[code]
@@ -223,14 +225,10 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
                 pos += 2 + data[pos + 1]
                 slots += code >> 7
                 if left < probe:
-                    run = (_flagged_strings if code > 127 else _plain_strings)(data, pos)
-                    if run is not None:
-                        pos = run.end()
-                        left -= _STRINGS
-                        slots += _STRINGS * (code >> 7)
-                        probe = left if left > _STRINGS else 0
-                    else:
-                        probe = left - 64
+                    pos, count, flagged = _run(data, pos, left, kind, marked, top_mark)
+                    left -= count
+                    slots += flagged
+                    probe = left if count else left - 64
             elif group == _REF:
                 index = _read_u32(data, pos)[0]
                 pos += 5
@@ -255,6 +253,14 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
             elif _SEQUENCE <= group <= _SET:
                 if len(stack) >= MAX_DEPTH:
                     raise _refusal("nesting too deep")
+                if left < probe and kind == _IN_SEQUENCE and top_mark < _FIRST_REFERENCE:
+                    run_end, count = _rows(data, pos, left + 1)
+                    if count:
+                        items += run_end - pos
+                        pos = run_end
+                        left -= count - 1
+                        continue
+                    probe = left - 64
                 is_key = kind == _IN_SET or (kind == _IN_DICT and left & 1)
                 if is_key:
                     compound_keys += 1
@@ -265,7 +271,7 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
                 if is_key:
                     key_depth += 1
                 if group == _DICT:
-                    kind, left, probe = _IN_DICT, _LOTS, 0
+                    kind, left, probe = _IN_DICT, _LOTS, _LOTS - 32
                     pos += 1
                 else:
                     if code & 0x7F == _SMALL_TUPLE:
@@ -283,7 +289,7 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
                         kind = _IN_SET
                 big_keys = compound_keys = 0
                 if code > 127:
-                    slot = slots
+                    slot = top_mark = slots
                     marked[slot] = _OPEN
                     slots += 1
             elif group == _END:
@@ -298,8 +304,9 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
                     raise _refusal("length exceeds the data")
                 pos += size
                 if code > 127:
-                    if size > 100:
+                    if size > _LONG_KEY:
                         marked[slots] = (0, size, _PLAIN)
+                        top_mark = slots
                     slots += 1
             elif group == _INT:
                 digits = abs(_read_i32(data, pos)[0])
@@ -310,6 +317,7 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
                 if digits > 5 or (digits == 5 and (data[pos - 2] > 15 or data[pos - 1])):  # above 64 bits
                     if code > 127:
                         marked[slots] = (0, size, _BIG_INT)
+                        top_mark = slots
                     if kind == _IN_SET or (kind == _IN_DICT and left & 1):
                         big_keys += 1
                 slots += code >> 7
@@ -321,6 +329,7 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
             elif group in (_COMPLEX, _COMPLEX_TEXT):
                 if code > 127:
                     marked[slots] = (0, 17, _COMPOUND)
+                    top_mark = slots
                     slots += 1
                 if kind == _IN_SET or (kind == _IN_DICT and left & 1):
                     compound_keys += 1
@@ -338,9 +347,83 @@ def _scan(data: bytes | bytearray | memoryview) -> bool:  # noqa: C901, PLR0912,
     return check_keys
 
 
-_STRINGS: Final = 32
-_plain_strings: Final = re.compile(rb"(?s)(?:[zZ]" + _lengths(64) + rb"){%d}" % _STRINGS).match
-_flagged_strings: Final = re.compile(rb"(?s)(?:[\xda\xfa]" + _lengths(64) + rb"){%d}" % _STRINGS).match
+_RUN: Final = 32  # values
+_ROWS: Final = 16  # tuples or dicts
+_FIRST_REFERENCE: Final = 3
+_LONG_KEY: Final = 1000  # bytes that take time to compare, when there are many references to them
+
+# A value without flag, at most 64 bits if it is a number. References are to atoms while nothing behind is marked.
+_UNFLAGGED: Final = b"|".join(
+    [
+        rb"[zZ]" + _lengths(64),
+        rb"i....",
+        rb"[NTF]",
+        rb"[gI]........",
+        rb"r(?![\0-\x02]\0\0\0)....",
+        rb"[stuaA](?=.\0\0\0)" + _lengths(64, 3),
+        rb"l(?:" + b"|".join(_digits(count) for count in (2, 3, 4)) + rb")",
+    ]
+)
+_plain_values: Final = re.compile(rb"(?s)(?:%s){%d}" % (_UNFLAGGED, _RUN)).match
+_flagged_strings: Final = re.compile(rb"(?s)(?:[\xda\xfa]%s){%d}" % (_lengths(64), _RUN)).match
+
+
+def _run(
+    data: bytes | bytearray | memoryview,
+    pos: int,
+    left: int,
+    kind: int,
+    marked: dict[int, tuple[int, int, int]],
+    top_mark: int,
+) -> tuple[int, int, int]:
+    """Skip values that need no further look, ``left`` at most; tell what is behind, how many, how many referable.
+
+    They are numbers and constants of one size, or the same short strings, or any short ones without flags.
+    """
+    code = data[pos]
+    size = _SIZES[code]
+    total = 0
+    if kind != _IN_DICT and size:
+        total, flagged = _uniform_run(data, pos, left, size, marked)
+        if total > 16:
+            return pos + total * size, total, flagged
+        total = 0
+    values, flag = (_flagged_strings, 1) if code in b"\xda\xfa" else (_plain_values, 0)
+    if not flag and top_mark >= _FIRST_REFERENCE:
+        return pos, 0, 0
+    while left >= _RUN and (match := values(data, pos)) is not None:
+        pos = match.end()
+        total += _RUN
+        left -= _RUN
+    return pos, total, total * flag
+
+
+def _rows(data: bytes | bytearray | memoryview, pos: int, left: int) -> tuple[int, int]:
+    """Skip small tuples of one length, or dicts with strings as keys, of values as in :func:`_run`."""
+    code = data[pos]
+    if code == b"{"[0]:
+        rows = _row(-1)
+    elif code == _SMALL_TUPLE and 0 < data[pos + 1] <= 16:
+        rows = _row(data[pos + 1])
+    else:
+        return pos, 0
+    total = 0
+    while left >= _ROWS and (match := rows(data, pos)) is not None:
+        pos = match.end()
+        total += _ROWS
+        left -= _ROWS
+    return pos, total
+
+
+@cache
+def _row(length: int) -> Callable[[bytes | bytearray | memoryview, int], re.Match[bytes] | None]:
+    """Expression for _ROWS tuples of ``length`` items; dicts when it is negative."""
+    if length < 0:
+        row = rb"\{(?:(?:[zZ]%s|r(?![\0-\x02]\0\0\0)....)(?:%s)){0,60}0" % (_lengths(64), _UNFLAGGED)
+    else:
+        row = rb"\)\x%02x(?:%s){%d}" % (length, _UNFLAGGED, length)
+    return re.compile(rb"(?s)(?:%s){%d}" % (row, _ROWS)).match
+
 
 _ALIKE: Final = {
     1: re.compile(rb"[NTF]*").match,

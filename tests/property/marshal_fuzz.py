@@ -21,7 +21,7 @@ TYPES = (type(None), bool, int, float, complex, str, bytes, tuple, list, dict, s
 
 
 def random_value(rnd: random.Random, level: int = 0, hashable: bool = False) -> object:
-    kind = rnd.randrange(18 if level < 4 else 11)
+    kind = rnd.randrange(20 if level < 4 else 11)
     if kind < 4:
         return rnd.choice([None, True, False, 0, 1, 1, 2, "a", "a", "key", b"x", 1.5])
     if kind == 4:
@@ -38,7 +38,9 @@ def random_value(rnd: random.Random, level: int = 0, hashable: bool = False) -> 
         return bytes(rnd.randrange(256) for _ in range(rnd.choice([0, 1, 5, 70])))
     if kind == 10:
         return f"name {rnd.randrange(30)}"
-    size = rnd.choice([0, 1, 1, 2, 2, 3, 4, 4, 40])
+    size = rnd.choice([0, 1, 1, 2, 2, 3, 4, 4, 40, 100])
+    if size > 4:
+        level = 9
     if kind == 11:
         return frozenset(random_value(rnd, level + 1, hashable=True) for _ in range(size))
     if hashable or kind == 12:
@@ -47,6 +49,14 @@ def random_value(rnd: random.Random, level: int = 0, hashable: bool = False) -> 
         return {random_value(rnd, level + 1, hashable=True) for _ in range(size)}
     if kind in (14, 15):
         return [random_value(rnd, level + 1) for _ in range(size)]
+    if kind in (18, 19) and not hashable:
+        rows = []
+        for _ in range(rnd.choice([15, 33, 60])):
+            row = [
+                rnd.choice([number * 1000 + rnd.randrange(900), "key", 0.5, None, f"k{number}"]) for number in range(3)
+            ]
+            rows.append(tuple(row) if kind == 18 else dict(zip(("a", "b", 1), row, strict=True)))
+        return rows
     if kind == 16:
         same = random_value(rnd, level + 1)
         return [same] * size

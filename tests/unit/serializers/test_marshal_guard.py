@@ -54,6 +54,9 @@ def test_recorded_payloads(data: bytes) -> None:
     {i: str(i) for i in range(2000)}, [[0] * 100] * 100, {(i, 1): i for i in range(3000)},
     {complex(i, i) for i in range(3000)}, {frozenset({i, i + 1}) for i in range(3000)},
     {2**63 + i for i in range(3000)}, {2**64 + i for i in range(1000)},
+    [(i, f"name {i}", i / 2, None) for i in range(100)], [{"id": i, "name": f"n{i}", "x": None} for i in range(100)],
+    [[(i, "a") for i in range(40)], {"k": [{i: i} for i in range(40)]}], {i: f"value {i}" for i in range(100)},
+    ["a", 1, 2.5, None, f"b{1}"] * 40, [("x" * 70, i) for i in range(40)], [(2**70 + i, 1j) for i in range(40)],
     ],
     ids=lambda value: ascii(value)[:30],
 )  # fmt: skip
@@ -158,6 +161,11 @@ def test_depth() -> None:
         assert marshal_guard.loads(marshal.dumps(value)) == value
     wide = [nested(199), "x" * 3000]
     assert marshal_guard.loads(marshal.dumps(wide)) == wide
+    for row in ((1, 2), {"a": 1}):
+        rows = nested(198, [row] * 50)
+        assert marshal_guard.loads(marshal.dumps(rows, 2)) == rows
+        with pytest.raises(ValueError, match="too deep"):
+            marshal_guard.loads(marshal.dumps([rows], 2))
 
 
 def test_finished_containers_may_be_shared() -> None:
