@@ -167,6 +167,36 @@ def gui_eventloop(stage: Stage) -> None:
     loop.finish()
 
 
+def messagebus(stage: Stage) -> None:
+    nameserver = stage.nameserver()
+    server = stage.server("server.py", "messages.sqlite")
+    stage.client("publisher.py", "news", "first", "second")
+    server.kill()
+    server = stage.server("server.py", "messages.sqlite")  # still has what was published before
+    with ending(nameserver, server):
+        with ending(subscriber := stage.server("subscriber.py", "news")):
+            subscriber.wait_for("^news: second")
+            stage.client("publisher.py", "news", "third")
+            subscriber.wait_for("^news: third")
+        stage.client("publisher.py", "large", *["x" * 1500] * 4)
+        with ending(subscriber := stage.server("subscriber.py", "news", "large")):
+            subscriber.wait_for("^large", 4)
+        server.interrupt()
+        with ending(stage.server("server.py", "memory")):
+            stage.client("publisher.py", "news", "fourth")
+
+
+def nameserverstress(stage: Stage) -> None:
+    with ending(stage.nameserver()):
+        stage.client("stress.py", 5, 20)
+
+
+def oneway(stage: Stage) -> None:
+    for options in ((), ("--not-threaded",)):
+        with ending(server := stage.server("server.py", *options)):
+            stage.client("client.py", *server.uris)
+
+
 PLANS: Final[dict[str, Plan]] = {
     "async": direct("client.py", "client_batch.py", "client_callchain.py"),
     "attributes": direct("client.py"),
@@ -200,5 +230,11 @@ PLANS: Final[dict[str, Plan]] = {
     "hugetransfer": direct("client.py", size=1),
     "instancemode": named("client.py"),
     "maxsize": direct("client.py"),
+    "messagebus": messagebus,
+    "nameserverstress": nameserverstress,
+    "nonameserver": direct("client.py"),
+    "ns_metadata": named("client.py"),
+    "oneway": oneway,
+    "proxysharing": named("client.py"),
     "remote_control": remote_control,
 }
