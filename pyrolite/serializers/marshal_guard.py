@@ -380,6 +380,8 @@ def _run(
 
     They are numbers and constants of one size, or the same short strings, or any short ones without flags.
     """
+    if left < _RUN:
+        return pos, 0, 0
     code = data[pos]
     size = _SIZES[code]
     total = 0

@@ -50,24 +50,28 @@ def random_value(rnd: random.Random, level: int = 0, hashable: bool = False) -> 
     if kind in (14, 15):
         return [random_value(rnd, level + 1) for _ in range(size)]
     if kind in (18, 19) and not hashable:
-        rows = []
-        for _ in range(rnd.choice([15, 33, 60])):
-            row = [
-                rnd.choice([number * 1000 + rnd.randrange(900), "key", 0.5, None, f"k{number}"]) for number in range(3)
-            ]
-            rows.append(tuple(row) if kind == 18 else dict(zip(("a", "b", 1), row, strict=True)))
-        return rows
+        return random_rows(rnd)
     if kind == 16:
         same = random_value(rnd, level + 1)
         return [same] * size
     return {random_value(rnd, level + 1, hashable=True): random_value(rnd, level + 1) for _ in range(size)}
 
 
+def random_rows(rnd: random.Random) -> list[object]:
+    """What is skipped in steps of many values: rows of one form, or plain values."""
+    form = rnd.randrange(3)
+    rows: list[object] = []
+    for number in range(rnd.choice([15, 33, 100])):
+        row = [rnd.choice([number * 1000 + rnd.randrange(900), float(number), None, f"k{number}"]) for _ in range(3)]
+        rows += [tuple(row)] if form == 0 else [dict(zip(("a", "b", 1), row, strict=True))] if form == 1 else row
+    return rows
+
+
 def payload(rnd: random.Random) -> bytes:
-    value = random_value(rnd)
+    value = random_rows(rnd) if rnd.random() < 0.2 else random_value(rnd)
     if rnd.random() < 0.5:
         value = ("obj", "method", (value, 1, 1, "obj"), rnd.choice([{}, {"key": value}]))
-    return marshal.dumps(value, rnd.choice([4, 4, 4, 3, 2, 1, 0]))
+    return marshal.dumps(value, rnd.choice([4, 4, 4, 3, 2, 2, 2, 1, 0]))
 
 
 def token(rnd: random.Random) -> bytes:

@@ -69,6 +69,29 @@ def test_values(value: Any, version: int) -> None:
     assert marshal_guard._scan(data) in (False, True)
 
 
+@pytest.mark.parametrize("version", [2, 4])
+def test_runs_of_all_lengths(version: int) -> None:
+    """[SER-70]: steps of many values end where the container ends, and the data with it."""
+    for size in range(140):
+        for kind in (
+            lambda number: number * 1000,
+            lambda number: number / 7,
+            lambda number: f"text {number}",
+            lambda number: [number * 1000, None, 0.5, f"{number}x"][number % 4],
+            lambda number: (number, "a", 1.5),
+            lambda number: {"a": number, "b": f"{number}x"},
+            lambda number: (number, [None]),
+        ):
+            items = [kind(number) for number in range(size)]
+            data = marshal.dumps(items, version)
+            marshal_guard._scan(data)
+            assert marshal_guard.loads(data) == items
+            with pytest.raises(ValueError, match="malformed marshal data"):
+                marshal_guard._scan(data[:-1])
+            with pytest.raises(ValueError, match="malformed marshal data"):
+                marshal_guard._scan(data + b"N")
+
+
 def test_old_codes() -> None:
     """[SER-70]: codes that only old Pythons write."""
     for data, value in [
