@@ -199,7 +199,7 @@ def _find_members(cls: type, only_exposed: bool) -> dict[str, Any]:
     for name in dir(cls):
         if is_private_attribute(name):
             continue
-        member = _class_member(cls, name)
+        member = _class_member(cls, name, only_exposed)
         if inspect.isfunction(member) or inspect.ismethod(member) or inspect.ismethoddescriptor(member):
             if not only_exposed or getattr(member, "_pyroExposed", False):
                 methods.add(name)
@@ -212,11 +212,17 @@ def _find_members(cls: type, only_exposed: bool) -> dict[str, Any]:
     return {"methods": methods, "oneway": oneways, "attrs": attrs}
 
 
-def _class_member(cls: type, name: str) -> Any:
-    """What ``cls.name`` is, None for descriptors that say that it is nothing, in whatever way."""
+def _class_member(cls: type, name: str, only_exposed: bool) -> Any:
+    """What ``cls.name`` is; None for descriptors that say that it is nothing, in whatever way.
+
+    Descriptors of the program's own making do not run for the sake of a list of names, unless they are exposed.
+    """
+    static = inspect.getattr_static(cls, name, None)
+    if only_exposed and _runs_unexposed_code(static):
+        return static
     try:
         return getattr(cls, name, None)
-    except Exception:  # code of the program, run for the sake of a list of names
+    except Exception:
         return None
 
 

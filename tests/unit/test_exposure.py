@@ -413,7 +413,31 @@ class TestMembers:
 
             def method(self) -> None: ...
 
-        assert get_exposed_members(Thing)["methods"] == {"method"}
+        for only_exposed in (True, False):
+            assert get_exposed_members(Thing, only_exposed)["methods"] == {"method"}
+
+    def test_descriptors_do_not_run_for_a_list(self) -> None:
+        """[HRD-28], [EXP-9]: unless they are exposed."""
+        ran: list[str] = []
+
+        class Descriptor:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def __get__(self, instance: Any, owner: Any) -> Any:
+                ran.append(self.name)
+                return expose(lambda: None) if self.name == "open" else None
+
+        class Thing:
+            hidden = Descriptor("hidden")
+            open = Descriptor("open")
+
+            @expose
+            def method(self) -> None: ...
+
+        Thing.__dict__["open"]._pyroExposed = True
+        get_exposed_members(Thing)
+        assert ran == ["open"]
 
     def test_cache(self, thing_class: type) -> None:
         """[EXP-10]"""
