@@ -197,6 +197,45 @@ def oneway(stage: Stage) -> None:
             stage.client("client.py", *server.uris)
 
 
+def resourcetracking(stage: Stage) -> None:
+    with ending(server := stage.server("server.py")):
+        polite = stage.start("client.py", *server.uris, "door", "window", name="polite client")
+        killed = stage.start("client.py", *server.uris, "safe", name="killed client")
+        for client in (polite, killed):
+            client.wait_for("^locked")
+        killed.kill()
+        server.wait_for("^safe is closed")
+        polite.type("")
+        polite.finish()
+        server.wait_for("^window is closed")
+
+
+def robots(stage: Stage) -> None:
+    with ending(stage.nameserver()):
+        game = stage.server("gameserver.py", 2, 1)
+        players = [stage.start("player.py", name, name=name) for name in ("Ada", "Bob")]
+        game.finish()
+        for player in players:
+            player.finish()
+
+
+def servertypes(stage: Stage) -> None:
+    for kind in ("thread", "multiplex"):
+        with ending(server := stage.server("server.py", kind)):
+            stage.client("client.py", *server.uris)
+
+
+def shoppingcart(stage: Stage) -> None:
+    with ending(stage.nameserver(), stage.server("shop.py")):
+        stage.client("customers.py")
+
+
+def ssl(stage: Stage) -> None:
+    stage.client("make_certificates.py", "certificates")
+    with ending(server := stage.server("server.py", "certificates")):
+        stage.client("client.py", *server.uris, "certificates")
+
+
 PLANS: Final[dict[str, Plan]] = {
     "async": direct("client.py", "client_batch.py", "client_callchain.py"),
     "attributes": direct("client.py"),
@@ -237,4 +276,11 @@ PLANS: Final[dict[str, Plan]] = {
     "oneway": oneway,
     "proxysharing": named("client.py"),
     "remote_control": remote_control,
+    "resourcetracking": resourcetracking,
+    "robots": robots,
+    "ser_custom": direct("client.py"),
+    "servertypes": servertypes,
+    "shoppingcart": shoppingcart,
+    "socketpair": alone("with_threads.py", "with_fork.py"),
+    "ssl": ssl,
 }
