@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -236,6 +237,68 @@ def ssl(stage: Stage) -> None:
         stage.client("client.py", *server.uris, "certificates")
 
 
+def stockquotes(stage: Stage) -> None:
+    markets = ("Village", "HEN", "COW"), ("Harbour", "COD", "EEL")
+    stage.client("phase1/stockmarket.py", name="phase 1")
+    with ending(*(running := [stage.server("phase2/stockmarket.py", *market, name=market[0]) for market in markets])):
+        stage.client("phase2/viewer.py", *(uri for market in running for uri in market.uris))
+    running = [stage.nameserver(), *(stage.server("phase3/stockmarket.py", *market) for market in markets)]
+    with ending(*running):
+        stage.client("phase3/viewer.py")
+        for market in running[1:]:
+            market.wait_for("a viewer has left")
+
+
+def stockquotes_old(stage: Stage) -> None:
+    stage.client("phase1/stockquotes.py", name="phase 1")
+    markets = ("Village", "HEN", "COW"), ("Harbour", "COD", "EEL")
+    with ending(aggregator := stage.server("phase2/aggregator.py")):
+        uri = aggregator.uris[0]
+        with ending(*(stage.server("phase2/stockmarket.py", uri, *market, name=market[0]) for market in markets)):
+            stage.client("phase2/viewer.py", uri, "HEN", "COD")
+            aggregator.wait_for("^a viewer is gone")
+    servers = stage.nameserver(), stage.server("phase3/aggregator.py")
+    with ending(*servers, *(stage.server("phase3/stockmarket.py", *market, name=market[0]) for market in markets)):
+        stage.client("phase3/viewer.py", "COW")
+        servers[-1].wait_for("^a viewer is gone")
+
+
+def systemd(stage: Stage) -> None:
+    """What systemd does with the unit: environment, start, stop."""
+    for line in (stage.folder / "pyrolite-ns.env").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            stage.environment[name] = value
+    stage.environment["PYRO_NS_PORT"] = "0"
+    unit = (stage.folder / "pyrolite-ns.service").read_text(encoding="utf-8")
+    command = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
+    arguments = command.replace("${STATE_DIRECTORY}", str(stage.directory)).split()[1:]
+    service = stage.module("pyrolite.naming", *arguments, name="service")
+    port = service.wait_for("^URI = ").rpartition(":")[2]
+    nsc = ("pyrolite.nsc", "--host", "localhost", "--port", port)
+    stage.module(*nsc, "register", "example.service", "PYRO:object@localhost:4444", name="nsc").finish()
+    service.kill()  # it is restarted, and still knows the name
+    service = stage.module("pyrolite.naming", *arguments, "--port", port, name="service")
+    service.wait_for("^URI = ")
+    stage.module(*nsc, "lookup", "example.service", name="nsc").finish()
+    service.terminate()
+
+
+def unixdomainsock(stage: Stage) -> None:
+    for options in ((), ("--abstract",)):
+        if not options or sys.platform == "linux":
+            with ending(server := stage.server("server.py", *options)):
+                stage.client("client.py", *server.uris)
+
+
+def warehouse(stage: Stage) -> None:
+    stage.client("phase1/visit.py", name="phase 1")
+    with ending(server := stage.server("phase2/warehouse.py")):
+        stage.client("phase2/visit.py", *server.uris, name="phase 2")
+    with ending(stage.nameserver(), stage.server("phase3/warehouse.py")):
+        stage.start("phase3/visit.py", name="phase 3").finish(exit_code=1)
+
+
 PLANS: Final[dict[str, Plan]] = {
     "async": direct("client.py", "client_batch.py", "client_callchain.py"),
     "attributes": direct("client.py"),
@@ -283,4 +346,14 @@ PLANS: Final[dict[str, Plan]] = {
     "shoppingcart": shoppingcart,
     "socketpair": alone("with_threads.py", "with_fork.py"),
     "ssl": ssl,
+    "stockquotes": stockquotes,
+    "stockquotes_old": stockquotes_old,
+    "streaming": direct("client.py"),
+    "systemd": systemd,
+    "thirdpartylib": direct("client.py"),
+    "timeout": named("client.py"),
+    "timezones": direct("client.py"),
+    "unixdomainsock": unixdomainsock,
+    "usersession": named("client.py"),
+    "warehouse": warehouse,
 }
