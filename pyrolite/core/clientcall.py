@@ -67,7 +67,7 @@ class RemoteFailure:
         self.error = error
 
 
-def exchange(
+def exchange(  # noqa: C901, PLR0912, PLR0915 - the way of every call, in one piece to be quick
     proxy: Proxy,
     connection: SocketConnection,
     serializer: SerializerBase,
@@ -89,13 +89,15 @@ def exchange(
         if compressed:
             flags |= FLAGS_COMPRESSED
     state = current_context._state
-    extra = proxy._pyroAnnotations()
+    # most programs override neither of the hooks for annotations, and their calls need not look at them
+    extra = proxy._pyroAnnotations() if own["_pyroHooked"] else None
     hmac_key = own["_pyroHmacKeyValue"]
     limit = config.MAX_MESSAGE_SIZE
+    serializer_id = serializer.serializer_id
     if extra or state.annotations or state.correlation is not None or hmac_key or blob_info is not None:
-        head = _annotated_head(proxy, state, serializer.serializer_id, flags, payload, extra, blob_info)
+        head = _annotated_head(proxy, state, serializer_id, flags, payload, extra, blob_info)
     else:
-        head = v48.pack(MSG_INVOKE, flags, own["_pyroSeq"], serializer.serializer_id, len(payload), b"", limit)
+        head = v48.pack(MSG_INVOKE, flags, own["_pyroSeq"], serializer_id, len(payload), b"", limit)
     if config.LOGWIRE:
         log_sent("proxy wiredata sending", (head, payload))
     if state.in_request:
@@ -114,7 +116,27 @@ def exchange(
         raise
     if config.LOGWIRE:
         log_frame("proxy wiredata received", frame)
-    return _result(proxy, connection, state, frame, serializer)
+    _, flags, seq, reply_serializer_id, annotations, data = frame
+    if seq != own["_pyroSeq"]:
+        proxy._pyroFailed(connection)
+        raise ProtocolError(f"invoke: reply sequence out of sync, got {seq} expected {own['_pyroSeq']}")
+    if reply_serializer_id != serializer_id:
+        proxy._pyroFailed(connection)
+        raise SerializeError(f"invalid serializer in response: {reply_serializer_id}")
+    if annotations:
+        if state.in_request:
+            state.receive_response(annotations)
+        else:
+            state.response_annotations = annotations
+        if own["_pyroHooked"]:
+            proxy._pyroResponseAnnotations(annotations, MSG_RESULT)
+    if flags or own["_pyroRawWireResponse"]:
+        return _special_result(proxy, connection, frame, serializer)
+    try:
+        return serializer.loads(data)
+    except SerializeError as error:
+        _drop_after_garbage(proxy, connection, error)
+        raise
 
 
 def _annotated_head(
@@ -123,7 +145,7 @@ def _annotated_head(
     serializer_id: int,
     flags: int,
     payload: Buffer,
-    extra: Mapping[str, Any],
+    extra: Mapping[str, Any] | None,
     blob_info: bytes | None,
 ) -> bytes:
     """Header and annotations of a request that has annotations."""
@@ -139,34 +161,7 @@ def _annotated_head(
     return head
 
 
-def _result(
-    proxy: Proxy, connection: SocketConnection, state: CallState, frame: Frame, serializer: SerializerBase
-) -> Any:
-    """What the answer means for the caller ([PRX-26])."""
-    _, flags, seq, serializer_id, annotations, data = frame
-    own = proxy.__dict__
-    if seq != own["_pyroSeq"]:
-        proxy._pyroFailed(connection)
-        raise ProtocolError(f"invoke: reply sequence out of sync, got {seq} expected {proxy._pyroSeq}")
-    if serializer_id != serializer.serializer_id:
-        proxy._pyroFailed(connection)
-        raise SerializeError(f"invalid serializer in response: {serializer_id}")
-    if annotations:
-        if state.in_request:
-            state.receive_response(annotations)
-        else:
-            state.response_annotations = annotations
-        proxy._pyroResponseAnnotations(annotations, MSG_RESULT)
-    if flags or own["_pyroRawWireResponse"]:
-        return _special_result(proxy, connection, frame, serializer)
-    try:
-        return serializer.loads(data)
-    except SerializeError as error:
-        _drop_after_garbage(proxy, connection, error)
-        raise
-
-
-def outgoing_annotations(state: CallState, extra: Mapping[str, Any]) -> dict[str, Any]:
+def outgoing_annotations(state: CallState, extra: Mapping[str, Any] | None) -> dict[str, Any]:
     """The annotations of a request: the context's, the correlation id, then ``extra`` ones of the proxy ([WIRE-24])."""
     annotations = _without_reserved(state.take_annotations()) if state.annotations else {}
     if state.correlation is not None:

@@ -32,7 +32,7 @@ from pyrolite.errors import (
 )
 from pyrolite.net import forks
 from pyrolite.net.connection import SocketConnection
-from pyrolite.serializers import get_serializer, register_library_class
+from pyrolite.serializers import _serializers, get_serializer, register_library_class
 from pyrolite.wire.message import (
     FLAGS_BATCH,
     FLAGS_ONEWAY,
@@ -57,7 +57,7 @@ _RECONNECT_PAUSE: Final = 2.0
 _LOCAL_NAMES: Final = frozenset(
     "_pyroUri _pyroConnection _pyroSerializer _pyroMethods _pyroAttrs _pyroOneway _pyroTimeout _pyroMaxRetries "
     "_pyroHandshake _pyroHmacKey _pyroSeq _pyroRawWireResponse _pyroProtocol _pyroConfig _pyroLock _pyroTimeoutValue "
-    "_pyroHmacKeyValue _pyroAsynchronous _pyroAbandoned _pyroForkGeneration "
+    "_pyroHmacKeyValue _pyroAsynchronous _pyroAbandoned _pyroForkGeneration _pyroHooked "
     "__getnewargs__ __getnewargs_ex__ __getinitargs__ __class__".split()
 )
 
@@ -137,6 +137,7 @@ class Proxy:
             _pyroLock=threading.RLock(),  # held for a whole exchange; nothing else is taken inside
             _pyroAbandoned=deque(),  # ids of streams that nobody reads any more
             _pyroForkGeneration=forks.generation,
+            _pyroHooked=_has_hooks(type(self)),
         )
 
     # ---- attributes
@@ -377,7 +378,8 @@ class Proxy:
             # the instance's dict, since assignments would go through __setattr__, which takes a while
             own = self.__dict__
             own["_pyroSeq"] = (own["_pyroSeq"] + 1) & 0xFFFF
-            serializer = get_serializer(own["_pyroSerializer"] or own["_pyroConfig"].SERIALIZER)
+            name = own["_pyroSerializer"] or own["_pyroConfig"].SERIALIZER
+            serializer = _serializers.get(name) or get_serializer(name)
             if methodname in own["_pyroOneway"]:
                 flags |= FLAGS_ONEWAY
             object_id: Any = objectId or connection.objectId
@@ -513,6 +515,15 @@ class Proxy:
             _pyroSerializer=more[0] if more else None,
         )
         self._pyroHmacKey = hmac_key
+
+
+def _has_hooks(cls: type[Proxy]) -> bool:
+    """Whether a class overrides the methods that see the annotations of calls."""
+    return cls._pyroAnnotations is not _NO_ANNOTATIONS or cls._pyroResponseAnnotations is not _NO_RESPONSE_ANNOTATIONS
+
+
+_NO_ANNOTATIONS: Final = Proxy._pyroAnnotations
+_NO_RESPONSE_ANNOTATIONS: Final = Proxy._pyroResponseAnnotations
 
 
 def _connected_uri(object_id: Any) -> URI:
