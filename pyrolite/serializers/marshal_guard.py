@@ -6,11 +6,13 @@ There are two ways through, because a call must not become slower by its check:
 
 * A small payload has to match one regular expression, in C. It admits only tokens after which the loader is safe
   whatever their order: see :func:`_safe_tokens`. Nesting, missing and superfluous values are then found by the loader.
-* Everything else goes through :func:`_scan`, which follows the structure token by token, long uniform runs excepted.
+* Everything else goes through :func:`_scan`, which follows the structure token by token, but takes many values of
+  simple lists, rows and dicts in one step.
 
 Measured on CPython 3.11 with the 44 bytes of ``("obj_x", "echo", (1, "two", [3.5, None]), {})``: the loader alone takes
-0.4 microseconds, the expression adds 0.6 and the frame around the payload 0.3; the scan would add 3. Decoding in Python
-instead of checking was slower than the scan.
+0.4 microseconds, the expression adds 0.6 and the frame around the payload 0.3; the scan would add 2.8. Large data with
+the scan: 1 MiB of bytes adds 5 microseconds to 25; lists of numbers take 1.2 times what the loader takes alone, of
+strings or dicts 2.3 times, of tuples 3 times; deep structures without any rule up to 12 times.
 """
 
 from __future__ import annotations
@@ -86,9 +88,9 @@ def _refusal(reason: str) -> _Refusal:
 # ---------------------------------------------------------------------------------------------- small payloads
 
 _SMALL: Final = 2048  # bytes
-_END_MARK: Final = secrets.token_hex(6)  # nobody can send it
+_END_MARK: Final = 1 << 59 | secrets.randbits(59)  # nobody knows it, so nobody can send it
 _FRAME_START: Final = b")\x02"
-_FRAME_END: Final = b"z\x0c" + _END_MARK.encode()
+_FRAME_END: Final = marshal.dumps(_END_MARK, 2)
 
 
 def _lengths(count: int, before: int = 0) -> bytes:

@@ -50,7 +50,7 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
             strings = text.split("'")
             outside = "\0".join(strings[::2])
             if len(outside) < 2 * MAX_DEPTH and (call := _is_call(outside)) is not None:
-                return _read_call(strings, *call.groups())
+                return _read_call(_SCANNERS[0], strings, *call.groups())
             if _MARK in text:
                 return _read_exactly(text)
             return _read_as_json(strings, outside.removeprefix(_HEADER), _SCANNERS)
@@ -92,10 +92,12 @@ _TUPLE_START: Final = f'{{"{_MARK}":['
 _TUPLE_END: Final = f'],"{_END}":0}}'
 
 
-def _read_call(strings: list[str], vargs: str, kwargs: str) -> tuple[str, str, tuple[Any, ...], dict[str, Any]]:
+def _read_call(
+    scan: _Scan, strings: list[str], vargs: str, kwargs: str
+) -> tuple[str, str, tuple[Any, ...], dict[str, Any]]:
     """Read a small call, where round brackets are where they are in every call."""
     obj, method = strings[1], strings[3]
-    if not (obj.isprintable() and method.isprintable()):
+    if not (obj.isprintable() and method.isprintable()) or "\\" in obj or "\\" in method:
         raise _OtherText
     end = 4
     items: tuple[Any, ...] = ()
@@ -104,12 +106,12 @@ def _read_call(strings: list[str], vargs: str, kwargs: str) -> tuple[str, str, t
         text = f"[{vargs[:-1]}]" if comma else f"[{vargs}]"
         if "\0" in text:
             end += 2 * text.count("\0")
-            items = tuple(_scanned(_scan, strings[4 : end + 1], text))
+            items = tuple(_scanned(scan, strings[4 : end + 1], text))
         else:
-            items = tuple(_scanned(_scan, [""], text))
+            items = tuple(_scanned(scan, [""], text))
         if len(items) < 2 and comma != len(items):  # a pair of brackets around one value is no tuple
             raise _OtherText
-    return obj, method, items, _scanned(_scan, strings[end:], f"{{{kwargs}}}") if kwargs else {}
+    return obj, method, items, _scanned(scan, strings[end:], f"{{{kwargs}}}") if kwargs else {}
 
 
 def _scanned(scan: _Scan, strings: list[str], outside: str) -> Any:
@@ -156,7 +158,7 @@ def _read_as_json(strings: list[str], outside: str, scanners: _Scanners) -> Any:
 def _read_quoted(text: str) -> Any:
     """Read text that has escapes, or strings in double quotes."""
     text = text.removeprefix(_HEADER)
-    if "\r" in text or _MARK in text:
+    if "\r" in text:
         raise _OtherText
     if "\\" in text:
         text = literal_reader.mask(text)
@@ -167,9 +169,15 @@ def _read_quoted(text: str) -> Any:
         strings = text.split("'")
         bodies = strings[1::2]
     outside = "\0".join(strings[::2])
-    if '"' in outside or "b" in outside:  # no end of a string; strings of bytes
+    if '"' in outside:  # it begins no string
         raise _OtherText
+    if "b" in outside and text[:1] not in (" ", "\t"):  # strings of bytes
+        return literal_reader.read(text)
     strings[1::2] = _json_strings(bodies)
+    if len(outside) < 2 * MAX_DEPTH and (call := _is_call(outside)) is not None:
+        return _read_call(_LENIENT_SCANNERS[0], strings, *call.groups())
+    if _MARK in text:
+        raise _OtherText
     return _read_as_json(strings, outside, _LENIENT_SCANNERS)
 
 
@@ -184,6 +192,8 @@ def _json_strings(bodies: list[str]) -> list[str]:
     if not bodies:
         return bodies
     text = "\0,".join(bodies)
+    if "\0n" in text:  # what is left and right of it would come together
+        raise _OtherText
     if "\\" in text:
         text = text.replace("\\n", "\n")
         if "\\" in text:
@@ -194,7 +204,7 @@ def _json_strings(bodies: list[str]) -> list[str]:
     if '"' in text:
         text = text.replace('"', '\\"')
     if text.count("\0") >= len(bodies):  # there are more than the separators
-        text = text.replace("\0s", "'").replace("\0d", '\\"').replace("\0n", "").replace("\0b", "\\\\")
+        text = text.replace("\0s", "'").replace("\0d", '\\"').replace("\0b", "\\\\")
     return text.split("\0,")
 
 
@@ -294,4 +304,3 @@ def _scanners(*, strict: bool) -> _Scanners:
 # For plain dicts; with tuples; with all that can be rebuilt. The lenient ones let control characters be in strings.
 _SCANNERS: Final = _scanners(strict=True)
 _LENIENT_SCANNERS: Final = _scanners(strict=False)
-_scan: Final = _SCANNERS[0]

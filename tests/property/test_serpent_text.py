@@ -263,3 +263,25 @@ def test_brackets_in_calls() -> None:
         parts = ["".join(rnd.choice(tokens) for _ in range(rnd.randrange(6))) for _ in range(2)]
         literals += check(rnd.choice(forms) % tuple(parts))
     assert literals > CASES // 30
+
+
+def test_escapes() -> None:
+    """Backslashes before and behind everything."""
+    rnd = random.Random(SEED)
+    chars = [*"\\\\\\xuUntb07fF41d8'\"\n\ré/N{}a \x7f\t()", "None"]
+    forms = [
+        "'%s'",
+        '"%s"',
+        "['%s','%s']",
+        "(\"%s\",'%s')",
+        "('o','m',('%s',),{'%s':1})",
+        "('%s','m',(1,),{})",
+        "b'%s'",
+    ]
+    forms += ["{'%s':{'%s'}}", "'''%s'''", "r'%s'", "[\"%s\" '%s']", "[b\"%s\",'%s']"]
+    literals = 0
+    for _ in range(CASES):
+        form = rnd.choice(forms)
+        parts = ["".join(rnd.choice(chars) for _ in range(rnd.randrange(8))) for _ in range(form.count("%s"))]
+        literals += check(form % tuple(parts))
+    assert literals > CASES // 10
