@@ -110,6 +110,14 @@ def circular(stage: Stage) -> None:
         stage.client("client.py", "A")
 
 
+def control_room(stage: Stage) -> None:
+    stage.client("start.py", "--demo", "--interval", 0.05)
+    with ending(stage.nameserver(), supervisor := stage.server("supervisor.py")):
+        for name in ("oven", "balance", "spectrometer"):
+            supervisor.wait_for(f"^{name} is ready")
+        stage.client("experiment.py")
+
+
 def distributed_computing(stage: Stage) -> None:
     workers = ("Ada", "Bob")
     servers = stage.nameserver(), stage.server("dispatcher.py")
@@ -313,6 +321,7 @@ PLANS: Final[dict[str, Plan]] = {
     "callcontext": direct("client.py"),
     "chatbox": chatbox,
     "circular": circular,
+    "control_room": control_room,
     "deadlock": direct("client.py"),
     "diffie_hellman": direct("client.py"),
     "disconnects": direct("client.py"),
