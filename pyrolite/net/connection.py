@@ -95,9 +95,9 @@ class SocketConnection:
         #: bytes have come. What it raises leaves the buffer as it is.
         self.on_stall: Callable[[float | None], bool] | None = None
         #: called when the other end has not taken a whole message at once; it may wait a little, and tells whether the
-        #: rest is to be queued, as with `buffer_output`. That mode ends when `flush` has sent everything.
+        #: rest is to be queued until `flush`
         self.on_full: Callable[[], bool] | None = None
-        #: bytes that `buffer_output` mode has queued and the other end has not taken yet
+        #: bytes that are queued because the other end has not taken them yet
         self.output_pending = 0
         self._reader = FrameReader()
         self._tls = isinstance(sock, ssl.SSLSocket)
@@ -238,11 +238,17 @@ class SocketConnection:
         data = self._reader.take(size)
         if len(data) == size:
             return data
+        mode = self.sock.gettimeout()
+        if self._kept_timeout:
+            self.sock.settimeout(self._kept_timeout)
         try:
             return data + sockets.receiveData(self.sock, size - len(data))
         except (ConnectionClosedError, TimeoutError) as error:
             error.partialData = data + error.partialData
             raise
+        finally:
+            if self._kept_timeout:
+                self.sock.settimeout(mode)
 
     # ---- receiving, for worker threads that have to notice when their client is idle
 
@@ -347,7 +353,7 @@ class SocketConnection:
             ConnectionClosedError: the connection is lost.
             TimeoutError: the other end takes nothing for as long as the socket's timeout.
         """
-        if self._queueing:
+        if self._queueing or self._output is not None:
             self._queue(data)
             return
         try:
@@ -371,7 +377,6 @@ class SocketConnection:
                 raise ConnectionClosedError(f"sending: connection lost: {error}") from error
             if not rest:
                 return
-        self._queueing = True
         self._queue(rest)
 
     def send_parts(self, head: bytes, payload: Buffer) -> None:
@@ -380,7 +385,16 @@ class SocketConnection:
         Raises: as `send`.
         """
         if len(payload) < JOIN_LIMIT:
-            self.send(head + payload if isinstance(payload, bytes) else b"".join((head, payload)))
+            data = head + payload if type(payload) is bytes else b"".join((head, payload))
+            if self._queueing or self._output is not None:
+                self._queue(data)
+                return
+            try:
+                sent = self.sock.send(data)
+            except OSError as error:
+                sent = self._none_sent(error)
+            if sent != len(data):
+                self._send_rest(memoryview(data)[sent:])
         elif self._queueing or self._tls:
             # the TLS layer and the output queue have no scatter/gather: let the first record carry both
             first = (1 << 14) - len(head)
@@ -405,7 +419,7 @@ class SocketConnection:
         if sent < len(head):
             self._send_rest(memoryview(head)[sent:])
             sent = len(head)
-        if self._queueing:
+        if self._output is not None:
             self._queue(payload)
         elif sent < len(head) + len(payload):
             self._send_rest(payload[sent - len(head) :])
@@ -454,8 +468,6 @@ class SocketConnection:
             self.eof = True
             raise ConnectionClosedError(f"sending: connection lost: {error}") from error
         self._output = None
-        if self.on_full is not None:
-            self._queueing = False
         return True
 
     # ---- lifetime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import selectors
 import socket
@@ -21,6 +22,8 @@ log = logging.getLogger("pyrolite.threadpoolserver")
 
 #: Seconds that a worker waits for the next request in the plain receive call, before it may be lent to other clients.
 BRIEF_WAIT: Final = 0.002
+#: Seconds that a worker waits for a client that takes nothing of its answer, before the lobby has to see to the rest.
+TAKING_WAIT: Final = 0.05
 
 
 class _StepAside(BaseException):
@@ -37,7 +40,7 @@ class ConnectionHost(Protocol):
         """Whether there are more connections than workers."""
 
     def park(self, job: ClientConnectionJob) -> bool:
-        """Keep the connection without a worker until bytes arrive; False: it has to end."""
+        """Keep the connection without a worker until it has something to do; False: it has to end."""
 
     def forget(self, job: ClientConnectionJob) -> None:
         """The connection has ended."""
@@ -54,13 +57,15 @@ class ClientConnectionJob:
     """
 
     __slots__ = (
+        "_in_kernel",
         "caddr",
         "csock",
         "daemon",
         "denied_reason",
-        "expired",
+        "failure",
         "handshaken",
         "host",
+        "mark",
         "timeout",
         "tls_pending",
     )
@@ -81,8 +86,11 @@ class ClientConnectionJob:
         self.handshaken = False
         #: the TLS negotiation is not complete
         self.tls_pending = host is not None and isinstance(clientSocket, ssl.SSLSocket)
-        #: nothing came for longer than the timeout
-        self.expired = False
+        #: why a worker has to end the connection, which runs hooks of user code; None: it need not
+        self.failure: Exception | None = None
+        #: bytes of an incomplete message that had arrived when its time began to run in the lobby; None: there is none
+        self.mark: int | None = None
+        self._in_kernel: bool | None = None  # whether the system ends receive calls; None: not prepared yet
         #: why the connection is going to be refused, or None
         self.denied_reason: str | None = None
 
@@ -99,21 +107,21 @@ class ClientConnectionJob:
 
     def _serve(self) -> bool:
         """True when the connection has been parked, False when it ends."""
-        if self.expired:
-            raise TimeoutError("receiving: timeout")
-        conn = self.csock
-        if self.host is not None and conn.sock.gettimeout() != (self.timeout or None):
-            conn.setTimeout(self.timeout)
+        if self.failure is not None:
+            raise self.failure
+        conn, worker = self.csock, threading.current_thread()
+        if self.host is None or not isinstance(worker, Worker):
+            if not self.handshaken and not self.handleConnection():
+                return False
+            while True:
+                self.daemon.handleRequest(conn)
+        self._prepare(worker)
         if not self.handshaken and not self.handleConnection():
             return False
-        worker = threading.current_thread()
-        if self.host is not None and isinstance(worker, Worker):
-            if not self._serve_requests(worker, self.host):
-                return False
-            conn.on_stall = None
-            return self.host.park(self)
-        while True:
-            self.daemon.handleRequest(conn)
+        if not self._serve_requests(worker, self.host):
+            return False
+        conn.on_stall = conn.on_full = None
+        return self.host.park(self)
 
     def handleConnection(self) -> bool:
         """Do the handshake; False (and closed) when the client was refused or its handshake failed ([SRV-9])."""
@@ -136,64 +144,63 @@ class ClientConnectionJob:
         self.csock.close()
 
     def _serve_requests(self, worker: Worker, host: ConnectionHost) -> bool:
-        """True when the worker is wanted elsewhere, False when the connection ends."""
+        """True when the connection is to be parked, False when it ends."""
         # One receive call and no lock per request: the receive itself ends after BRIEF_WAIT, by the system's timeout,
         # when the client is idle. Only then the worker goes where it can be called away; at once the first time, if
         # connections are parked already.
         conn, daemon, pool = self.csock, self.daemon, worker.pool
-        in_kernel = self._prepare(worker)
-        impatient = host.crowded
-        while True:
-            worker.between = True
-            if impatient:
-                arrived = conn.wait_readable(0)
-            else:
-                arrived = conn.receive_some() if in_kernel else conn.wait_readable(BRIEF_WAIT)
-            if not arrived:
-                if not self._idle(worker):
-                    return True
-                impatient = False
-                continue
-            if conn.eof and not conn.buffered:
-                log.debug("client disconnected: %r", self.caddr)
-                return False
-            worker.between = False
-            try:
+        in_kernel, impatient = self._in_kernel, host.crowded
+        try:
+            while not conn.output_pending:
+                worker.between = True
+                if impatient:
+                    arrived = conn.wait_readable(0)
+                else:
+                    arrived = conn.receive_some() if in_kernel else conn.wait_readable(BRIEF_WAIT)
+                if not arrived:
+                    if not self._wait(worker, conn.timeout or None):
+                        raise TimeoutError("receiving: timeout")
+                    impatient = False
+                    continue
+                if conn.eof and not conn.buffered:
+                    log.debug("client disconnected: %r", self.caddr)
+                    return False
+                worker.between = False
                 daemon.handleRequest(conn)
-            except _StepAside:
-                return True
-            if pool.attention and (host.shutting_down or pool.take_over(worker)):
-                return True
+                if pool.attention and (host.shutting_down or pool.take_over(worker)):
+                    return True
+        except _StepAside:
+            pass
+        return True
 
-    def _prepare(self, worker: Worker) -> bool:
-        """Let no client hold the worker by sending half a message ([HRD-13]); True: the system ends receive calls.
-
-        With COMMTIMEOUT the worker waits for the rest itself, since that has a deadline.
-        """
+    def _prepare(self, worker: Worker) -> None:
+        """Let no client hold the worker by sending half a message, or by not taking its answer ([HRD-13])."""
         conn = self.csock
-        in_kernel = conn.idle_timeout(BRIEF_WAIT)
-        if not in_kernel and not self.timeout:
-            conn.sock.setblocking(False)
+        if self._in_kernel is None:
+            conn.keep_time(self.timeout)
+            self._in_kernel = conn.brief_waits(BRIEF_WAIT)
+            if not self._in_kernel:
+                conn.sock.setblocking(False)
 
-        def wait_or_step_aside() -> None:
-            if not self._idle(worker):
-                raise _StepAside
+        def queue_the_rest() -> bool:
+            return worker.pool.attention or not conn.wait_writable(TAKING_WAIT)
 
-        conn.on_stall = None if self.timeout else wait_or_step_aside
-        return in_kernel
+        conn.on_stall = functools.partial(self._wait, worker)
+        conn.on_full = queue_the_rest
 
-    def _idle(self, worker: Worker) -> bool:
-        """Wait for the next request; False when the worker is wanted elsewhere."""
+    def _wait(self, worker: Worker, patience: float | None) -> bool:
+        """Wait for input; False when there was none for ``patience`` seconds (None: no limit).
+
+        Raises:
+            _StepAside: the worker is wanted elsewhere.
+        """
         pool = worker.pool
         if not pool.begin_idle(worker):
-            return False
-        self.csock.trim()
-        readable = worker.wait_for_input(self.csock.fileno(), self.timeout or None)
+            raise _StepAside
+        readable = worker.wait_for_input(self.csock.fileno(), patience)
         if not pool.end_idle(worker):
-            return False
-        if not readable:
-            raise TimeoutError("receiving: timeout")
-        return True
+            raise _StepAside
+        return readable
 
     # ---- the life without a worker
 
@@ -223,7 +230,7 @@ class ClientConnectionJob:
                 self.handshaken = False
                 run_disconnect_hook(log, self.daemon, self.csock)
         finally:
-            self.csock.on_stall = None
+            self.csock.on_stall = self.csock.on_full = None
             self.csock.close()
             if self.host is not None:
                 self.host.forget(self)

@@ -24,6 +24,7 @@ from pyrolite.socketserver.interface import (
     DENIAL_WAIT,
     MAX_DENIALS,
     MAX_PENDING,
+    SEND_PATIENCE,
     TOO_MANY,
     handshake_patience,
     log_connection_end,
@@ -36,8 +37,6 @@ log = logging.getLogger("pyrolite.multiplexserver")
 
 #: While more bytes than these wait to be sent to a client, nothing is read from it ([HRD-12]).
 OUTPUT_LIMIT: Final = 1 << 20
-#: Seconds that a client may take no byte of its answer, when there is no COMMTIMEOUT ([SRV-37]).
-SEND_PATIENCE: Final = 60.0
 
 _READ: Final = selectors.EVENT_READ
 _WRITE: Final = selectors.EVENT_WRITE

@@ -3,7 +3,8 @@
 One thread with a selector watches
 
 * *pending* connections, until their CONNECT message is complete (TLS negotiation included),
-* *parked* connections: established, idle, and their worker was wanted elsewhere,
+* *parked* connections: established, without a complete message, and their worker was wanted elsewhere,
+* *taking* connections, until their clients have taken the answer that they did not take at once,
 
 and it looks after new connections that wait in the pool's line for a worker, to deny them in time. It never waits for a
 client and never runs hooks of user code, but for `Daemon.annotations` in the answer to a denied client.
@@ -21,8 +22,10 @@ from collections import OrderedDict
 from typing import Final, TypeAlias
 
 from pyrolite.configuration import Configuration
+from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
+from pyrolite.net.connection import MINIMUM_PROGRESS
 from pyrolite.socketserver.clientjob import BRIEF_WAIT, ClientConnectionJob
-from pyrolite.socketserver.interface import DENIAL_WAIT, MAX_DENIALS, MAX_PENDING, handshake_patience
+from pyrolite.socketserver.interface import DENIAL_WAIT, MAX_DENIALS, MAX_PENDING, SEND_PATIENCE, handshake_patience
 from pyrolite.socketserver.threadpool import Pool, PoolError
 from pyrolite.socketserver.wakeup import Waker
 
@@ -58,6 +61,7 @@ class Lobby:
         self._lock = threading.Lock()
         self._pending: _Shelf = OrderedDict()
         self._parked: _Shelf = OrderedDict()
+        self._taking: _Shelf = OrderedDict()
         self._in_line: _Shelf = OrderedDict()
         self._denials = 0
         self._selector = selectors.DefaultSelector()
@@ -65,6 +69,7 @@ class Lobby:
         self._selector.register(self._waker, selectors.EVENT_READ, None)
         self._wake_at = math.inf  # when the thread looks at the shelves next
         self._thread: threading.Thread | None = None
+        self._ending = False  # only those that are taking an answer are kept
         self._closed = False
 
     @property
@@ -89,14 +94,19 @@ class Lobby:
         return False
 
     def park(self, job: ClientConnectionJob) -> bool:
-        """Wait for the next message of an established connection; False when that is not possible."""
+        """Wait for the next message of an established connection, and for its client to take the answer before.
+
+        False when that is not possible.
+        """
         conn = job.csock
-        conn.trim()
         conn.unblock()
+        if conn.output_pending:
+            patience = conn.timeout or SEND_PATIENCE
+            return self._enter(self._taking, job, time.monotonic() + patience, selectors.EVENT_WRITE)
         if conn.buffered and conn.frame_ready(self._config.MAX_MESSAGE_SIZE):
             return self._submit(job)
-        patience = job.timeout or math.inf
-        return self._enter(self._parked, job, time.monotonic() + patience)
+        job.mark = conn.buffered or None
+        return self._enter(self._parked, job, time.monotonic() + (conn.timeout or math.inf))
 
     def hand_over(self, job: ClientConnectionJob) -> None:
         """The message of ``job`` is complete: find a worker, or deny a new connection in time ([BYD-2])."""
@@ -115,15 +125,17 @@ class Lobby:
         self._enter(self._in_line, job, time.monotonic() + max(SHORTEST_WAIT, self._config.THREADPOOL_WAIT))
         return True
 
-    def _enter(self, shelf: _Shelf, job: ClientConnectionJob, deadline: float) -> bool:
+    def _enter(
+        self, shelf: _Shelf, job: ClientConnectionJob, deadline: float, events: int = selectors.EVENT_READ
+    ) -> bool:
         with self._lock:
-            if self._closed:
+            if self._closed or (self._ending and shelf is not self._taking):
                 return False
             try:
                 if self._thread is None:
                     self._start()
                 if shelf is not self._in_line:
-                    self._selector.register(job.csock.fileno(), selectors.EVENT_READ, job)
+                    self._selector.register(job.csock.fileno(), events, job)
             except (OSError, ValueError, RuntimeError) as error:
                 log.warning("cannot watch the connection of %r: %s", job.caddr, error)
                 return False
@@ -159,7 +171,8 @@ class Lobby:
         thread just to tell its deadline.
         """
         now = time.monotonic()
-        first = min(next(iter(shelf.values()), math.inf) for shelf in (self._pending, self._parked, self._in_line))
+        shelves = self._pending, self._parked, self._taking, self._in_line
+        first = min(next(iter(shelf.values()), math.inf) for shelf in shelves)
         self._wake_at = first if self._wake_at <= now else min(first, self._wake_at)
         if len(self._pending) > MAX_PENDING:
             return 0.0
@@ -167,6 +180,9 @@ class Lobby:
 
     def _look_at(self, job: ClientConnectionJob) -> None:
         """Something happened on a connection."""
+        if job in self._taking:
+            self._pass_on(job)
+            return
         pending = job in self._pending
         if not pending and job not in self._parked:
             return
@@ -174,11 +190,11 @@ class Lobby:
         try:
             if job.tls_pending and not self._negotiated(job):
                 return
-            # With a timeout the worker watches over the progress of the message.
-            if not (job.timeout and not pending):
-                conn.fill()
-                if not conn.frame_ready(self._config.MAX_MESSAGE_SIZE):
-                    return
+            conn.fill()
+            if not conn.frame_ready(self._config.MAX_MESSAGE_SIZE):
+                if not pending and job.mark is None and conn.buffered:
+                    self._time_message(job)
+                return
             self._leave(job)
             if pending and conn.eof and not conn.buffered:
                 log.debug("client %r left before the handshake", job.caddr)
@@ -190,6 +206,38 @@ class Lobby:
             log.log(level, "connection of %r failed: %s", job.caddr, error, exc_info=level > logging.DEBUG)
             self._leave(job)
             self._drop(job)
+
+    def _time_message(self, job: ClientConnectionJob) -> None:
+        """The time of a message runs, from its beginning or its latest progress on ([HRD-15])."""
+        job.mark = job.csock.buffered
+        self._renew(self._parked, job, job.csock.timeout or math.inf)
+
+    def _renew(self, shelf: _Shelf, job: ClientConnectionJob, patience: float) -> None:
+        with self._lock:
+            shelf[job] = time.monotonic() + patience
+            shelf.move_to_end(job)
+
+    def _pass_on(self, job: ClientConnectionJob) -> None:
+        """A client may take more of its answer."""
+        conn = job.csock
+        before = conn.output_pending
+        try:
+            done = conn.flush()
+        except ConnectionClosedError as error:
+            self._fail(job, error)
+            return
+        if done:
+            self._leave(job)
+            if not self.park(job):
+                job.finish()
+        elif conn.output_pending < before:
+            self._renew(self._taking, job, conn.timeout or SEND_PATIENCE)
+
+    def _fail(self, job: ClientConnectionJob, error: Exception) -> None:
+        """End an established connection: a worker has to do that, because it runs a hook of user code."""
+        self._leave(job)
+        job.failure = error
+        self.hand_over(job)
 
     def _negotiated(self, job: ClientConnectionJob) -> bool:
         """Go on with the TLS negotiation; True when it is complete."""
@@ -204,7 +252,7 @@ class Lobby:
     def _leave(self, job: ClientConnectionJob) -> None:
         """Take the connection off its shelf."""
         with self._lock:
-            for shelf in (self._pending, self._parked):
+            for shelf in (self._pending, self._parked, self._taking):
                 if shelf.pop(job, None) is not None:
                     self._selector.unregister(job.csock.fileno())
 
@@ -216,9 +264,12 @@ class Lobby:
             self._leave(job)
             self._drop(job)
         while (job := self._overdue(self._parked, now)) is not None:
-            self._leave(job)
-            job.expired = True  # a worker ends it, because that runs a hook of user code
-            self.hand_over(job)
+            if job.mark is not None and job.csock.buffered - job.mark >= MINIMUM_PROGRESS:
+                self._time_message(job)
+            else:
+                self._fail(job, TimeoutError("receiving: timeout"))
+        while (job := self._overdue(self._taking, now)) is not None:
+            self._fail(job, TimeoutError("sending: timeout"))
         while (job := self._overdue(self._in_line, now)) is not None:
             self._line_too_long(job, now)
 
@@ -257,6 +308,17 @@ class Lobby:
 
     # ---- the end
 
+    def wind_down(self) -> list[ClientConnectionJob]:
+        """Keep only what is being taken; gives back the other connections, for the server to finish."""
+        with self._lock:
+            self._ending = True
+            jobs = [*self._pending, *self._parked]
+            for job in jobs:
+                self._selector.unregister(job.csock.fileno())
+            for shelf in (self._pending, self._parked, self._in_line):
+                shelf.clear()
+        return jobs
+
     def close(self) -> list[ClientConnectionJob]:
         """End the thread; gives back the connections that were here, for the server to finish."""
         with self._lock:
@@ -268,8 +330,8 @@ class Lobby:
         if thread is not None and thread is not threading.current_thread():
             thread.join(1.0)
         with self._lock:
-            jobs = [*self._pending, *self._parked]
-            for shelf in (self._pending, self._parked, self._in_line):
+            jobs = [*self._pending, *self._parked, *self._taking]
+            for shelf in (self._pending, self._parked, self._taking, self._in_line):
                 shelf.clear()
         if thread is None or not thread.is_alive():
             self._selector.close()

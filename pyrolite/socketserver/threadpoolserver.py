@@ -67,6 +67,8 @@ class SocketServer_Threadpool:
     Thread safety: `shutdown`, `close`, `wakeup` and `stats` may be called from any thread, also from within a call.
     """
 
+    one_thread = False
+
     def __init__(self) -> None:
         self.daemon: Any = None
         self.sock: socket.socket | None = None
@@ -230,7 +232,7 @@ class SocketServer_Threadpool:
 
     def park(self, job: ClientConnectionJob) -> bool:
         """Keep the connection in the lobby; False: the server is shutting down."""
-        return not self.shutting_down and self._lobby is not None and self._lobby.park(job)
+        return self._lobby is not None and self._lobby.park(job)
 
     def forget(self, job: ClientConnectionJob) -> None:
         """The connection has ended."""
@@ -291,12 +293,15 @@ class SocketServer_Threadpool:
             return
         if self.housekeeper is not None:
             self.housekeeper.stop.set()
-        workless = self._lobby.close() if self._lobby is not None else []
+        workless = self._lobby.wind_down() if self._lobby is not None else []
         if self.pool is not None:
             workless += [job for job in self.pool.wind_down() if isinstance(job, ClientConnectionJob)]
         for job in workless:
             job.finish()
         self._end_connections(drain)
+        if self._lobby is not None:
+            for job in self._lobby.close():
+                job.finish()
         if self.pool is not None:
             self.pool.close()
         if self.housekeeper is not None and self.housekeeper is not threading.current_thread():
