@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Collection, Iterable
 from types import TracebackType
@@ -35,6 +36,8 @@ OWN_METADATA: Final = frozenset(
 )
 _KEPT: Final = frozenset((constants.NAMESERVER_NAME,))
 _SETS_PROTOCOL: Final = 502
+#: Seconds that a shutdown may take longer than it waits for calls in progress.
+LAST_WAIT: Final = 5.0
 #: Rounds in which a removal by regular expression takes names into account that were registered meanwhile.
 _ROUNDS: Final = 10
 
@@ -315,6 +318,9 @@ class NameServerDaemon(Daemon):
     ) -> None:
         configuration = config or global_config
         AutoCleaner.check_interval(configuration.NS_AUTOCLEAN)
+        self._end_lock = threading.Lock()  # protects only the next flag
+        self._ending = False
+        self._ended = threading.Event()
         self.nameserver: NameServer | None = None
         self.cleaner_thread: AutoCleaner | None = None
         if isinstance(storage, str) and storage.startswith("dbm:"):
@@ -341,9 +347,21 @@ class NameServerDaemon(Daemon):
         log.info("nameserver daemon created on %s", self.locationStr)
 
     def shutdown(self, drain: float = DEFAULT_DRAIN) -> None:
-        """As `Daemon.shutdown`; when everything has ended the storage is closed."""
-        super().shutdown(drain)
-        self._release()
+        """As `Daemon.shutdown`; when everything has ended the storage is closed.
+
+        Whoever calls it while another thread does already waits for that one, except from within a call.
+        """
+        with self._end_lock:
+            first, self._ending = not self._ending, True
+        if not first:
+            if current_context.client is None:
+                self._ended.wait(drain + LAST_WAIT)
+            return
+        try:
+            super().shutdown(drain)
+        finally:
+            self._release()
+            self._ended.set()
 
     def close(self) -> None:
         """As `Daemon.close`, and close the storage; may be repeated."""

@@ -156,7 +156,7 @@ def _serve(started: _Started, serving: Callable[[Callable[[], None]], AbstractCo
             if responder is not None:
                 thread = responder.runInThread()
             daemon.requestLoop()
-            daemon.shutdown()
+        daemon.shutdown()
     finally:
         if responder is not None:
             responder.close()

@@ -204,7 +204,7 @@ def main(args: Sequence[str] | None = None, returnWithoutLooping: bool = False) 
                 return daemon, echo, uri
             with lifetime.serving(daemon.shutdown):
                 daemon.requestLoop(loopCondition=lambda: not echo._must_shutdown)
-                daemon.shutdown()
+            daemon.shutdown()
         except BaseException:
             daemon.close()
             if nameserver is not None:

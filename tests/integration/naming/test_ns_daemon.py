@@ -277,3 +277,47 @@ def test_all_serializers(serializer: str) -> None:
         with pytest.raises(NamingError, match="unknown name: b"):
             nameserver.lookup("b")
         assert nameserver.remove("a") == 1
+
+
+@pytest.mark.parametrize("kind", ["thread", "multiplex"])
+def test_storage_outlives_calls_in_progress(kind: str, tmp_path: Path) -> None:
+    """[BYD-5] [NS-19] The storage is closed when the last call has its answer, whoever else shuts down meanwhile."""
+    config.SERVERTYPE = kind
+    uri, daemon, _ = startNS("127.0.0.1", 0, storage=f"sql:{tmp_path}/names")
+    names = daemon.nameserver._names
+    started, release = threading.Event(), threading.Event()
+    put = names.put
+
+    def slowly(*arguments: Any, **options: Any) -> bool:
+        started.set()
+        assert release.wait(10)
+        return put(*arguments, **options)
+
+    names.put = slowly  # type: ignore[method-assign]
+    results: list[Any] = []
+
+    def register() -> None:
+        with Proxy(uri) as nameserver:
+            results.append(nameserver.register("a", "PYRO:o@h:1"))
+
+    threads = [
+        threading.Thread(target=lambda: (daemon.requestLoop(), daemon.shutdown())),
+        threading.Thread(target=register),
+        threading.Thread(target=daemon.shutdown),
+        threading.Thread(target=daemon.shutdown),
+    ]
+    for thread in threads[:2]:
+        thread.start()
+    assert started.wait(10)
+    for thread in threads[2:]:
+        thread.start()
+    threads[2].join(0.3)
+    assert daemon.nameserver is not None
+    release.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert results == [None]
+    assert daemon.nameserver is None
+    with contextlib.closing(SqlStorage(tmp_path / "names")) as storage:
+        assert "a" in storage
