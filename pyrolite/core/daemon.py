@@ -107,6 +107,8 @@ class Daemon:
                     self.transportServer.unixsocket_mode = unixsocket_mode
                 self.transportServer.init(self, configuration.HOST if host is None else host, port, unixsocket)
             self.locationStr: str = self.transportServer.locationStr
+            if getattr(self.transportServer, "one_thread", False):
+                self._pyroOnewayPool.on_room = self.transportServer.wakeup
             self.natLocationStr = self._pyroNatLocation(nathost, natport)
             self._registry.add(interface(self), constants.DAEMON_NAME, force=True)
         except BaseException:

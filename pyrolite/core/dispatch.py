@@ -239,6 +239,8 @@ class Dispatcher:
         if self.config.ONEWAY_THREADED:
             state = current_context._state.copy()
             self.oneway.submit(lambda: _run_oneway(method, vargs, kwargs, state))
+            if self.oneway.overfull():
+                state.client.hold = self.oneway.overfull
         else:
             _run_oneway(method, vargs, kwargs, current_context._state)
 

@@ -27,6 +27,8 @@ class OnewayPool:
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
+        #: for servers whose thread must not wait in `submit`: called when the queue is not too long any more
+        self.on_room: Callable[[], None] | None = None
         # protects everything below; never held while a task runs
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
@@ -39,11 +41,12 @@ class OnewayPool:
     def submit(self, task: Callable[[], None]) -> None:
         """Have ``task`` run; waits while the queue is full, which keeps the caller from reading more requests.
 
+        With `on_room` it does not wait: then nothing more is to be read from this client while the pool is `overfull`.
         If no thread at all can be started, the task runs in the calling one: nothing is dropped ([HRD-19]).
         """
         config = self._config
         with self._lock:
-            while len(self._queue) >= config.ONEWAY_QUEUE_SIZE and not self._closed:
+            while self.on_room is None and len(self._queue) >= config.ONEWAY_QUEUE_SIZE and not self._closed:
                 self._room.wait()
             if self._closed:
                 return
@@ -77,13 +80,21 @@ class OnewayPool:
                     self._idle += 1
                     signalled = self._work.wait(_IDLE_SECONDS)
                     self._idle -= 1
+                overfull = self.overfull()
                 task = self._queue.popleft()
                 self._room.notify()
+                announce = self.on_room if overfull and not self.overfull() else None
+            if announce is not None:
+                announce()
             try:
                 task()
             except BaseException:
                 log.exception("oneway call ended its thread's task")
             del task
+
+    def overfull(self) -> bool:
+        """Whether more calls wait for a thread than should."""
+        return len(self._queue) > self._config.ONEWAY_QUEUE_SIZE
 
     @property
     def queued(self) -> int:

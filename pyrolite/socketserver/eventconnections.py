@@ -76,6 +76,7 @@ class EventConnections:
         self._marks: dict[SocketConnection, int] = {}  # bytes of it that had arrived when its time began to run
         self._blocked: _Deadlines = OrderedDict()  # output is queued
         self._ready: OrderedDict[SocketConnection, None] = OrderedDict()  # another complete message is buffered
+        self._held: set[SocketConnection] = set()  # not to be read while their `hold` says so
 
     def __len__(self) -> int:
         return len(self._open)
@@ -126,13 +127,15 @@ class EventConnections:
             if self._blocked and conn in self._blocked and not self._flush(conn):
                 return
             # with a complete message buffered, more is not read before it had its turn ([SEC-41])
-            if conn not in self._ready and conn.fill():
+            if conn.hold is None and conn not in self._ready and conn.fill():
                 self._advance(conn)
         except Exception as error:
             self._end(conn, error)
 
     def serve_round(self) -> None:
         """Handle one buffered message of each connection that has one."""
+        if self._held:
+            self._release()
         for conn in list(self._ready):
             if self._owner.shutting_down:
                 return
@@ -161,6 +164,9 @@ class EventConnections:
                 return
         else:
             self._owner.daemon.handleRequest(conn)
+        if conn.hold is not None:
+            self._held.add(conn)
+            self._owner.watch(conn, 0)
         if conn.output_pending:
             # the time runs from the first byte that was not taken, not from the latest answer
             self._blocked.setdefault(conn, time.monotonic() + (self._config.COMMTIMEOUT or SEND_PATIENCE))
@@ -169,6 +175,8 @@ class EventConnections:
 
     def _queue_next(self, conn: SocketConnection) -> None:
         """A message has been handled: see whether another one is there already."""
+        if conn.hold is not None:
+            return
         if not conn.buffered:
             if conn.eof:
                 self._end_of_input(conn)
@@ -177,6 +185,21 @@ class EventConnections:
                 self._ready[conn] = None
             else:
                 self._advance(conn)  # notes that a message has begun
+
+    def _release(self) -> None:
+        """Go on with the connections that were held up."""
+        for conn in list(self._held):
+            if conn.hold is None or not conn.hold():
+                conn.hold = None
+                self._held.discard(conn)
+                if conn.output_pending:
+                    self._watch_blocked(conn)
+                else:
+                    self._owner.watch(conn, _READ)
+                try:
+                    self._queue_next(conn)
+                except Exception as error:
+                    self._end(conn, error)
 
     def _handshake(self, conn: SocketConnection) -> bool:
         reason = self._denied.get(conn)
@@ -217,12 +240,14 @@ class EventConnections:
         done = conn.flush()
         if done:
             del self._blocked[conn]
-            self._owner.watch(conn, _READ)
+            self._owner.watch(conn, _READ if conn.hold is None else 0)
         elif conn.output_pending < before:
             self._blocked[conn] = time.monotonic() + (self._config.COMMTIMEOUT or SEND_PATIENCE)
             self._blocked.move_to_end(conn)
             self._watch_blocked(conn)
         if conn.output_pending > OUTPUT_LIMIT:
+            return False
+        if conn.hold is not None:
             return False
         if conn.eof:
             self._end_of_input(conn)
@@ -232,7 +257,7 @@ class EventConnections:
         return True
 
     def _watch_blocked(self, conn: SocketConnection) -> None:
-        readable = not conn.eof and conn.output_pending <= OUTPUT_LIMIT
+        readable = not conn.eof and conn.output_pending <= OUTPUT_LIMIT and conn.hold is None
         self._owner.watch(conn, _READ | _WRITE if readable else _WRITE)
 
     # ---- time
@@ -283,6 +308,7 @@ class EventConnections:
         self._denied.pop(conn, None)
         self._negotiating.discard(conn)
         self._ready.pop(conn, None)
+        self._held.discard(conn)
         if conn in self._partial:
             del self._partial[conn], self._marks[conn]
         self._blocked.pop(conn, None)

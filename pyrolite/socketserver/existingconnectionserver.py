@@ -32,6 +32,8 @@ class SocketServer_ExistingConnection:
     Thread safety: `shutdown`, `close`, `wakeup` and `stats` may be called from any thread, also from within a call.
     """
 
+    one_thread = False
+
     def __init__(self) -> None:
         self.daemon: Any = None
         self.sock: socket.socket | None = None

@@ -71,6 +71,8 @@ class SocketServer(Protocol):
     sock: Any
     locationStr: str
     shutting_down: bool
+    #: requests of all clients are served by the thread of the loop, which must not wait for anything
+    one_thread: bool
 
     def init(self, daemon: Any, host: Any, port: Any, unixsocket: str | None = None) -> None:
         """Bind and listen, on ``host`` and ``port`` or on a Unix domain socket."""

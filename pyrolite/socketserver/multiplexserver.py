@@ -35,6 +35,8 @@ class SocketServer_Multiplex:
     Thread safety: `shutdown`, `close`, `wakeup` and `stats` may be called from any thread, also from within a call.
     """
 
+    one_thread = True
+
     def __init__(self) -> None:
         self.daemon: Any = None
         self.sock: socket.socket | None = None
