@@ -359,6 +359,68 @@ def test_pending_oneway_calls(start: Any, connect: Any) -> None:
     assert later.calls == [0]
 
 
+class Flooded:
+    """Its oneway calls need the daemon themselves."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.uri: Any = None
+        self.leave = threading.Event()
+
+    @pyrolite.expose
+    @pyrolite.oneway
+    def later(self, number: int) -> None:
+        assert self.leave.wait(PATIENCE)
+        with pyrolite.Proxy(self.uri) as proxy:
+            assert proxy.echo(number) == number
+        self.calls.append(number)
+
+    @pyrolite.expose
+    def echo(self, value: Any) -> Any:
+        return value
+
+
+def test_flood_of_oneway_calls(start: Any, connect: Any, eventually: Any) -> None:
+    """[DMN-65], [HRD-19], [SEC-41]: the client that sends too many is not read, all others are served, none is lost."""
+    flooded = Flooded()
+    running = start({"flooded": flooded}, ONEWAY_QUEUE_SIZE=3, ONEWAY_POOL_SIZE=1)
+    flooded.uri = running.uris["flooded"]
+    proxy, other = connect(flooded.uri), connect(flooded.uri)
+    for number in range(50):
+        proxy.later(number)
+    eventually(lambda: running.daemon.stats()["oneway_queue"] >= 3)
+    for number in range(20):
+        assert other.echo(number) == number
+    assert 3 <= running.daemon.stats()["oneway_queue"] <= 4
+    flooded.leave.set()
+    eventually(lambda: len(flooded.calls) == 50)
+    assert flooded.calls == list(range(50))
+    assert proxy.echo("still here") == "still here"
+
+
+def test_end_of_a_flood(start: Any, connect: Any, eventually: Any) -> None:
+    """[DMN-65]: a client that leaves in the middle of it, and a shutdown."""
+    flooded = Flooded()
+    running = start({"flooded": flooded}, ONEWAY_QUEUE_SIZE=1, ONEWAY_POOL_SIZE=1)
+    flooded.uri = running.uris["flooded"]
+    with pyrolite.Proxy(flooded.uri) as proxy:
+        for number in range(5):
+            proxy.later(number)
+    eventually(lambda: running.daemon.stats()["oneway_queue"] >= 1)
+    flooded.leave.set()
+    eventually(lambda: len(flooded.calls) == 5)
+    eventually(lambda: running.daemon.stats()["connections_open"] == 0)
+    flooded.leave.clear()
+    proxy = connect(flooded.uri)
+    for number in range(5):
+        proxy.later(number)
+    eventually(lambda: running.daemon.stats()["oneway_queue"] >= 1)
+    begin = time.monotonic()
+    running.daemon.close()
+    assert time.monotonic() - begin < 4
+    flooded.leave.set()
+
+
 # ---- hooks
 
 

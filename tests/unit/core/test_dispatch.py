@@ -187,6 +187,10 @@ class Bench:
         """In the place of the oneway pool."""
         self.submitted.append(task)
 
+    def overfull(self) -> bool:
+        """Of the oneway pool, too."""
+        return len(self.submitted) > 3
+
     def send(self, frame: Frame) -> tuple[Message | None, BaseException | None]:
         """The answer to a message, and what is raised then."""
         before = current_context._state
@@ -725,6 +729,17 @@ def test_oneway(bench: Bench) -> None:
         task()
     assert bench.thing.calls == [5, ((6,), {})]
     assert bench.call("later", 7) == "nobody sees this"
+
+
+def test_too_many_oneway_calls(bench: Bench) -> None:
+    """[DMN-65], [HRD-19]: nothing is dropped, but the connection is not to be read for a while."""
+    for number in range(1, 6):
+        oneway(bench, "later", number)
+        assert (getattr(bench.connection, "hold", None) is not None) == (number > 3)
+    assert bench.connection.hold() is True
+    assert len(bench.submitted) == 5
+    bench.submitted.clear()
+    assert bench.connection.hold() is False
 
 
 def test_oneway_context(bench: Bench) -> None:
