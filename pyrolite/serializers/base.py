@@ -66,6 +66,11 @@ class SerializerBase:
     #: How this format treats values that it has no form for.
     _forms: ClassVar[classes.ClassTable[Callable[[Any], Any]]] = simple_forms()
     _recreator: ClassVar[Recreator] = Recreator()
+    #: Builtin types that the format writes itself, and whose hooks are consulted all the same ([SER-60] (b)).
+    _hookable: ClassVar[frozenset[type]] = frozenset()
+    #: Those of them that have hooks.
+    _hooked: ClassVar[frozenset[type]] = frozenset()
+    _is_serpent: ClassVar[bool] = False
     #: `register_type_replacement` of this serializer; replaced as a whole, never changed.
     _replacements: ClassVar[dict[type, Replacement]] = {}
 
@@ -221,6 +226,12 @@ class SerializerBase:
     @classmethod
     def _hooks_changed(cls) -> None:
         """Called when hooks were registered or removed, for what a serializer makes of them."""
+        cls._hooked = cls._hookable & cls._hooks()
+
+    @classmethod
+    def _hooks(cls) -> set[type]:
+        """The classes that there are hooks for."""
+        return {*classes.converters.classes(), *cls._replacements}
 
     # ---- classes and dicts
 
@@ -272,20 +283,20 @@ class SerializerBase:
                 return replaced
             obj = replaced
         kind = type(obj)
+        converter = None if kind in _UNHOOKED else classes.converters.find(kind)
+        if converter is not None and (converter.serpent_too or not cls._is_serpent):
+            return classes.run_converter(converter, obj)
         form = cls._forms.find(kind)
         if form is not None:
-            converter = None if kind in _UNHOOKED else classes.converters.find(kind)
-            if converter is not None and (converter.serpent_too or not cls._is_serpent):
-                return classes.run_converter(converter, obj)
             return form(obj)
+        if kind in cls._hookable:  # the hook is for other formats, or has just been removed
+            return obj
         value = numpy_value(obj)
         if value is NO_VALUE:
             value = classes.class_to_dict(obj, serpent=cls._is_serpent)
             if value is None:
                 raise cls._no_form(obj)
         return value
-
-    _is_serpent: ClassVar[bool] = False
 
     @classmethod
     def _replaced(cls, obj: Any, replacements: dict[type, Replacement]) -> Any:

@@ -19,7 +19,7 @@ __all__ = ["add_place"]
 
 #: How the texts of the serializers themselves start.
 _OWN_TEXTS: Final = ("don't know how to serialize", "msgpack cannot serialize")
-#: Seconds to search for; an error in a large graph may have to do without its place.
+#: Seconds of processor time to search for; an error in a large graph may have to do without its place.
 _PATIENCE: Final = 0.25
 _PATH_SHOWN: Final = 300
 _KEY_SHOWN: Final = 40
@@ -82,7 +82,7 @@ class _Search:
 
     def __init__(self, serializer: SerializerBase) -> None:
         self._serializer = serializer
-        self._end = time.monotonic() + _PATIENCE
+        self._end = time.thread_time() + _PATIENCE
 
     def fails(self, value: Any) -> bool:
         """Whether encoding ``value`` fails."""
@@ -98,7 +98,7 @@ class _Search:
         while id(value) not in seen:
             seen.add(id(value))
             for step, part in _parts(value):
-                if time.monotonic() > self._end:
+                if time.thread_time() > self._end:
                     return path, value
                 if self.fails(part):
                     path += step

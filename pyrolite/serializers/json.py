@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Final
 from pyrolite.configuration import config
 from pyrolite.errors import SerializeError
 from pyrolite.serializers.base import Buffer, SerializerBase, concerned, may_hold_classes
-from pyrolite.serializers.classes import converters
 from pyrolite.serializers.values import GraphConverter, base64_dict, simple_forms
 
 __all__ = ["JsonSerializer"]
@@ -35,7 +34,9 @@ class JsonSerializer(SerializerBase):
 
     def _encode(self, data: Any) -> bytes:
         if self._walk_all:
-            data = GraphConverter(_ATOMS, self._simpler, lambda key: key, sets=False).convert(data)
+            data = GraphConverter(
+                _ATOMS, self._hookable, self._hooked, self._simpler, lambda key: key, sets=False
+            ).convert(data)
         name = config.JSON_MODULE
         if name != "json":
             return _dumps_with(name, data, self._simpler)
@@ -69,7 +70,8 @@ class JsonSerializer(SerializerBase):
 
     @classmethod
     def _hooks_changed(cls) -> None:
-        cls._walk_all = concerned(_NATIVE, (*converters.classes(), *cls._replacements))
+        super()._hooks_changed()
+        cls._walk_all = concerned(_NATIVE, cls._hooks())
 
 
 MAX_DEPTH: Final = 200

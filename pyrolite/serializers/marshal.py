@@ -5,12 +5,11 @@ from __future__ import annotations
 import marshal
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from pyrolite.errors import SerializeError
 from pyrolite.serializers import marshal_guard
 from pyrolite.serializers.base import SerializerBase
-from pyrolite.serializers.classes import converters
 from pyrolite.serializers.values import CONTAINERS, GraphConverter, is_plain_tree, simple_forms
 
 __all__ = ["MarshalSerializer"]
@@ -20,8 +19,8 @@ _VERSION: Final = 4  # whatever the Python: version 5 of Python 3.14 cannot be r
 #: Types that marshal writes as what they are, or as bytes where that is right.
 _ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, memoryview})
 _EXTRA: Final = frozenset({complex, memoryview})  # those of them that `is_plain` has to be told
-#: Hooks on these are consulted, although the format has a form for them ([SER-60] (b)).
-_HOOKED_ATOMS: Final = frozenset({complex, bytes, bytearray, memoryview})
+#: Those that need no conversion in graphs that are walked; marshal does not write a view with gaps.
+_GRAPH_ATOMS: Final = _ATOMS - {bytearray, memoryview}
 
 
 class MarshalSerializer(SerializerBase):
@@ -32,8 +31,7 @@ class MarshalSerializer(SerializerBase):
 
     serializer_id = 3
     _forms = simple_forms({memoryview: lambda value: value.tobytes(), bytearray: bytes})
-    #: Types that marshal writes rightly and hooks do not concern. Never equal to `_ATOMS` when hooks concern some.
-    _atoms: ClassVar[frozenset[type]] = _ATOMS
+    _hookable = frozenset({complex, bytes, bytearray, memoryview})
 
     _read = staticmethod(marshal_guard.loads)
 
@@ -61,7 +59,7 @@ class MarshalSerializer(SerializerBase):
             values: the values in it that are on the top level. Of other types than the builtin ones they have to be
                 converted, or refused although marshal could write them (code, Ellipsis).
         """
-        if self._atoms is not _ATOMS:
+        if self._hooked:
             return None
         flat = True
         for value in values:
@@ -82,16 +80,13 @@ class MarshalSerializer(SerializerBase):
     def _graph(self, data: Any) -> Any:
         """``data`` with only types in it that marshal writes as what they are."""
         try:
-            return GraphConverter(self._atoms, self._simpler, lambda key: key, sets=True).convert(data)
+            return GraphConverter(
+                _GRAPH_ATOMS, self._hookable, self._hooked, self._simpler, lambda key: key, sets=True
+            ).convert(data)
         except SerializeError as error:
             if not str(error).startswith("don't know how") or str(error) == str(self._no_form(data)):
                 raise  # of a hook, or about the value itself
             raise ValueError("unmarshallable object") from error
-
-    @classmethod
-    def _hooks_changed(cls) -> None:
-        hooked = _HOOKED_ATOMS & {*converters.classes(), *cls._replacements}
-        cls._atoms = _ATOMS - hooked if hooked else _ATOMS
 
 
 #: Codes in marshalled data, followed by a number below 2**24: bytes of that length (with or without the reference bit),

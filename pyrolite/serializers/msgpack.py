@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 from pyrolite.errors import SerializeError
 from pyrolite.serializers.base import Buffer, SerializerBase, concerned
-from pyrolite.serializers.classes import Recreator, converters
+from pyrolite.serializers.classes import Recreator
 from pyrolite.serializers.values import GraphConverter, simple_forms
 
 __all__ = ["MsgpackSerializer"]
@@ -20,8 +20,6 @@ _DATETIME: Final = 0x32
 _DATE: Final = 0x33
 
 _ATOMS: Final = frozenset({type(None), bool, int, float, str, bytes, bytearray, memoryview})
-#: Hooks on these are consulted, although the format has a form for them ([SER-60] (b)).
-_HOOKED_ATOMS: Final = frozenset({bytes, bytearray, memoryview})
 #: What the packer writes itself, subclasses included, without asking anybody.
 _NATIVE: Final = (int, float, str, bytes, list, tuple, dict)
 #: Number of bytes from which on it matters how often they are copied.
@@ -39,8 +37,7 @@ class MsgpackSerializer(SerializerBase):
     _recreator = Recreator(bottom_up=True)
     #: Whether hooks concern values that the packer would write itself.
     _walk_all: ClassVar[bool] = False
-    #: Types that the packer writes and hooks do not concern.
-    _atoms: ClassVar[frozenset[type]] = _ATOMS
+    _hookable = frozenset({bytes, bytearray, memoryview})
 
     def _read(self, data: Buffer) -> Any:
         return _library().unpack(data)
@@ -50,9 +47,10 @@ class MsgpackSerializer(SerializerBase):
             return b"".join((_bytes_head(data), data))
         library = _library()
         if self._walk_all:
-            data = GraphConverter(self._atoms | {library.ExtType}, self._default, lambda key: key, sets=False).convert(
-                data
-            )
+            atoms = _ATOMS | {library.ExtType}
+            data = GraphConverter(
+                atoms, self._hookable, self._hooked, self._default, lambda key: key, sets=False
+            ).convert(data)
         # a packer costs more to make than to use; it is in nobody else's hands while it is out of the pool
         try:
             packer = library.packers.pop()
@@ -95,9 +93,8 @@ class MsgpackSerializer(SerializerBase):
 
     @classmethod
     def _hooks_changed(cls) -> None:
-        hooked = {*converters.classes(), *cls._replacements}
-        cls._atoms = _ATOMS - (_HOOKED_ATOMS & hooked)
-        cls._walk_all = cls._atoms != _ATOMS or concerned(_NATIVE, hooked)
+        super()._hooks_changed()
+        cls._walk_all = bool(cls._hooked) or concerned(_NATIVE, cls._hooks())
 
 
 def _bytes_head(value: bytes) -> bytes:

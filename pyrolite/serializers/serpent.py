@@ -6,19 +6,17 @@ import gc
 from collections import OrderedDict
 from enum import Enum
 from numbers import Number
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from pyrolite.configuration import config
 from pyrolite.serializers import serpent_reader, serpent_writer
 from pyrolite.serializers.base import SerializerBase
-from pyrolite.serializers.classes import Recreator, converters
+from pyrolite.serializers.classes import Recreator
 from pyrolite.serializers.values import GraphConverter, simple_forms
 
 __all__ = ["SerpentSerializer"]
 
 _ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, memoryview})
-#: Hooks on these are consulted, although the format has a form for them ([SER-60] (b)).
-_HOOKED_ATOMS: Final = frozenset({complex, bytes, bytearray, memoryview})
 _BYTES_MARK: Final = b", 'encoding': 'base64'}"
 
 
@@ -31,20 +29,17 @@ class SerpentSerializer(SerializerBase):
     _forms = simple_forms(
         {OrderedDict: lambda value: {"__class__": "collections.OrderedDict", "items": list(value.items())}}
     )
-    #: Types that are written directly, in graphs that are walked.
-    _atoms: ClassVar[frozenset[type]] = _ATOMS
-    #: Whether hooks forbid to write graphs of builtin types without walking them.
-    _walk_all: ClassVar[bool] = False
+    _hookable = frozenset({complex, bytes, bytearray, memoryview})
 
     _read = staticmethod(serpent_reader.loads)
 
     def _encode(self, data: Any) -> bytes:
         bytes_repr = config.SERPENT_BYTES_REPR
-        if not self._walk_all:
+        if not self._hooked:
             text = serpent_writer.dumps(data)
             if text is not None and not (bytes_repr and _BYTES_MARK in text):
                 return text
-        graph = GraphConverter(self._atoms, self._simpler, _key, sets=True).convert(data)
+        graph = GraphConverter(_ATOMS, self._hookable, self._hooked, self._simpler, _key, sets=True).convert(data)
         text = None if bytes_repr else serpent_writer.dumps(graph)
         return _with_package(graph, bytes_repr) if text is None else text
 
@@ -60,12 +55,6 @@ class SerpentSerializer(SerializerBase):
     def _no_form(cls, obj: Any) -> Exception:
         error = super()._no_form(obj)
         return TypeError(str(error).replace(f" using serializer {cls.__name__}", "", 1))
-
-    @classmethod
-    def _hooks_changed(cls) -> None:
-        hooked = _HOOKED_ATOMS & {*converters.classes(), *cls._replacements}
-        cls._atoms = _ATOMS - hooked
-        cls._walk_all = bool(hooked)
 
 
 def _key(key: Any) -> Any:

@@ -195,15 +195,26 @@ class GraphConverter:
 
     Args:
         atoms: types that are left as they are.
+        hookable: builtin types that are given to ``simpler`` when they have hooks.
+        hooked: those of them that have hooks.
         simpler: makes a simpler value from any other than a builtin container.
         key: makes the key of a dict or the element of a set from what it is in the graph; raises when it cannot.
         sets: whether the format has sets; otherwise they are given to ``simpler``.
     """
 
     def __init__(
-        self, atoms: frozenset[type], simpler: Callable[[Any], Any], key: Callable[[Any], Any], *, sets: bool
+        self,
+        atoms: frozenset[type],
+        hookable: frozenset[type],
+        hooked: frozenset[type],
+        simpler: Callable[[Any], Any],
+        key: Callable[[Any], Any],
+        *,
+        sets: bool,
     ) -> None:
         self._atoms = atoms
+        self._hookable = hookable
+        self._hooked = hooked
         self._simpler = simpler
         self._key = key
         self._sets = sets
@@ -223,7 +234,7 @@ class GraphConverter:
 
     def _convert(self, value: Any) -> Any:
         kind = type(value)
-        if kind in self._atoms:
+        if kind in self._atoms and kind not in self._hooked:
             return value
         identity = id(value)
         if identity in self._active:
@@ -238,7 +249,9 @@ class GraphConverter:
                 return tuple([self._convert(item) for item in value])
             if self._sets and (kind is set or kind is frozenset):
                 return kind([self._convert_key(item) for item in value])
-            return self._convert(self._simpler(value))
+            simple = self._simpler(value)
+            # one hook for one value: it may be of a type with a hook again only because of what the format does to it
+            return simple if kind in self._hookable and type(simple) in self._atoms else self._convert(simple)
         finally:
             self._active.discard(identity)
 

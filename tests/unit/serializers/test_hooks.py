@@ -262,6 +262,27 @@ class TestClassToDict:
         assert b"hooks.Base" in get_serializer("serpent").dumps(Base())
         assert round_trip("serpent", uuid.UUID(int=1)) == str(uuid.UUID(int=1))
 
+    @pytest.mark.parametrize(
+        "value", [1 + 2j, b"b", bytearray(b"b"), memoryview(b"b"), Number(5)], ids=lambda v: type(v).__name__
+    )
+    def test_not_for_serpent_builtin(self, value: Any, hook: Any) -> None:
+        expected = round_trip("serpent", value)
+        hook(type(value), tagged("mine"), serpent_too=False)
+        assert round_trip("serpent", value) == expected
+        assert round_trip("msgpack", value) == {"tag": "mine"}
+
+    @each_name
+    @pytest.mark.parametrize(
+        "value", [1 + 2j, b"b", bytearray(b"b"), memoryview(b"b"), [1, "x"]], ids=lambda v: type(v).__name__
+    )
+    @pytest.mark.parametrize("clazz", [complex, bytes, bytearray, memoryview])
+    def test_a_hook_on_one_changes_no_other(self, name: str, clazz: type, value: Any, hook: Any) -> None:
+        if (name, type(value)) == ("json", complex):
+            return
+        expected = round_trip(name, [value])
+        hook(clazz, tagged("mine"))
+        assert round_trip(name, [value]) == ([{"tag": "mine"}] if type(value) is clazz else expected)
+
     def test_pickle_does_not_ask(self, hook: Any) -> None:
         """[SER-30]."""
         hook(decimal.Decimal, tagged("mine"))
@@ -343,6 +364,20 @@ class TestReplacements:
         """[SER-63]: objects of classes that are derived from builtin ones can be registered, too."""
         replace(type(value), lambda obj: "replaced")
         assert round_trip(name, value) == "replaced"
+
+    @each_name
+    def test_same_type(self, name: str, replace: Any) -> None:
+        """A replacement of the same type is final."""
+        for clazz in (bytes, bytearray):
+            replace(clazz, lambda obj: obj + obj)
+        if name == "serpent":
+            assert b"'YWI='" not in get_serializer(name).dumps([b"ab"])
+            assert round_trip(name, [b"ab"]) == round_trip(name, [bytearray(b"ab")])
+        elif name != "json":
+            assert round_trip(name, [b"ab", bytearray(b"ab")]) == [b"abab", b"abab"]
+        replace(Base, lambda obj: Base(obj.value + 1))
+        sent = get_serializer(name).dumps(Base(5)).replace(b"__class__", b"__klass__")
+        assert get_serializer(name).loads(sent)["value"] == 6
 
     @pytest.mark.parametrize("wrong", [type, 5, "Base", None, Base()], ids=lambda value: type(value).__name__)
     def test_refused(self, wrong: Any) -> None:

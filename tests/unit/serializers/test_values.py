@@ -414,6 +414,10 @@ class TestMarshalSilentErrors:
         assert len(data) < 1000
         assert marshal.loads(data)[0][0][0][1][1]
 
+    def test_views_with_gaps(self) -> None:
+        assert round_trip("marshal", memoryview(b"abcd")[::2]) == b"ac"
+        assert round_trip("marshal", {"a": [memoryview(b"abcd")[::-1], bytearray(b"x")]}) == {"a": [b"dcba", b"x"]}
+
     def test_code_in_a_graph(self) -> None:
         with pytest.raises(ValueError, match="unmarshallable object"):
             get_serializer("marshal").dumps([[test_digits.__code__]])
