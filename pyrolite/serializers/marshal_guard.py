@@ -58,7 +58,7 @@ def loads(data: bytes | bytearray | memoryview) -> Any:
     """
     if type(data) is memoryview and (data.itemsize != 1 or not data.c_contiguous):
         data = data.tobytes()
-    if len(data) <= _SMALL and _has_safe_tokens(data) is not None:
+    if len(data) <= _SMALL and _has_safe_tokens(data) is not None and (len(data) < 2 * MAX_DEPTH or _is_shallow(data)):
         try:
             # The frame shows what follows the value: the loader itself ignores it.
             value, end = marshal.loads(_FRAME_START + data + _FRAME_END)
@@ -103,16 +103,16 @@ def _lengths(count: int, before: int = 0) -> bytes:
     return b"(?:" + b"|".join(re.escape(bytes([length])) + part for length, part in enumerate(parts)) + b")"
 
 
-def _safe_tokens(most: int) -> bytes:
-    """Expression for up to ``most`` tokens of which the loader cannot be harmed, in whatever order they come.
+def _safe_tokens() -> bytes:
+    """Expression for tokens of which the loader cannot be harmed, in whatever order they come.
 
-    * There are no codes but those of data, and no integers above 75 bits, so keys collide only in small numbers.
-    * A count is below 256, and there are few containers: little is allocated in vain, and no depth reached.
+    * There are no codes but those of data, and no integers above 75 bits; the payload is too small for many keys.
+    * A count is below 256, and there are few containers: little is allocated in vain. (Depth: see _is_shallow.)
     * No reference leads to an unfinished container. References count the flagged values before them. A flagged
       container is admitted only as the third value of a call (obj, method, vargs, kwargs), where its number is 2 at
       most and references below 3 are not admitted; or as the first value, where its number is 0; or when it is empty;
-      or when no bytes follow that could be a reference. So references lead to atoms and empty dicts only, and expand
-      nothing.
+      or when few bytes follow, and none that could be a reference. So references lead to atoms and empty dicts only,
+      and expand nothing.
     """
     string = rb"[zZ\xda\xfa]" + _lengths(64)
     flagged_container = rb"\xa9.|[\xdb\xa8\xbc\xbe].\0\0\0|\xfb"
@@ -131,10 +131,10 @@ def _safe_tokens(most: int) -> bytes:
         rb"[(<>].\0\0\0",
         rb"[y\xf9]................",
         rb"[I\xc9]........",
-        rb"(?:" + flagged_container + rb")(?!.*r.\0\0\0)",
+        rb"(?:" + flagged_container + rb")(?=.{0,300}\Z)(?!.*r.\0\0\0)",
         rb"[l\xec](?:" + b"|".join(_digits(count) for count in (2, 3, 4, 5)) + rb")",
     ]
-    return rb"(?s)(?:" + start + rb")?(?:" + b"|".join(tokens) + rb"){0,%d}" % most
+    return rb"(?s)(?:" + start + rb")?(?:" + b"|".join(tokens) + rb")*"
 
 
 def _digits(count: int) -> bytes:
@@ -143,7 +143,15 @@ def _digits(count: int) -> bytes:
     return rb"(?:" + b"|".join(signs) + rb")" + b".." * count
 
 
-_has_safe_tokens: Final = re.compile(_safe_tokens(180)).fullmatch
+_has_safe_tokens: Final = re.compile(_safe_tokens()).fullmatch
+
+
+def _is_shallow(data: bytes | bytearray | memoryview) -> bool:
+    """Tell if there are too few containers for more than MAX_DEPTH levels; data of twice as many bytes has too few."""
+    return len(data) - len(bytes(data).translate(None, _CONTAINERS)) <= MAX_DEPTH
+
+
+_CONTAINERS: Final = bytes(code | flag for code in b"()[{<>" for flag in (0, 0x80))
 
 # --------------------------------------------------------------------------------------------- all other payloads
 
