@@ -6,6 +6,7 @@ import importlib.util
 import logging
 from typing import Any, Final
 
+from pyrolite.configuration import config
 from pyrolite.errors import SerializeError
 from pyrolite.serializers.base import SerializerBase
 from pyrolite.serializers.classes import register_library_class
@@ -36,14 +37,19 @@ _OPTIONAL: Final = frozenset({"serpent", "dill", "msgpack", "cloudpickle"})
 
 def _is_available(name: str) -> bool:
     """Whether the package that a serializer needs is there, without loading it ([BYD-60])."""
-    if name not in _OPTIONAL:
+    module = config.JSON_MODULE if name == "json" else name
+    if module == "json" or (name != "json" and name not in _OPTIONAL):
         return True
     try:
-        available = importlib.util.find_spec(name) is not None
+        available = importlib.util.find_spec(module) is not None
     except ValueError:  # a stand-in without a spec in sys.modules
         available = True
+    except ImportError:  # the parent of a dotted name is missing
+        available = False
     if not available and name == "serpent":
         log.warning("serpent serializer is not available")
+    elif not available and name == "json":
+        log.warning("json serializer is not available: there is no module %r (config item JSON_MODULE)", module)
     return available
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import os
 import signal
 import sqlite3
 import subprocess
@@ -192,3 +194,27 @@ def test_kill_at_any_moment(path: Path) -> None:
         assert acknowledged >= 40
         for number in range(acknowledged + 1):
             assert storage[f"name{number}"] == ("PYRO:o@h:1", {"x", str(number)})
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list the descriptors of a process")
+def test_descriptors_do_not_grow(tmp_path: Path) -> None:
+    """[HRD-38]: operations from many threads leave no connection to the file behind."""
+    path = tmp_path / "names.sqlite"
+
+    def open_files() -> int:
+        return sum(str(path) in os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+
+    with contextlib.closing(SqlStorage(str(path))) as storage:
+        storage["first"] = (URI, None)
+        before = open_files()
+
+        def work(number: int) -> None:
+            for index in range(10):
+                storage[f"name.{number}.{index}"] = (URI, {"tag"})
+                assert f"name.{number}.{index}" in storage
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(24)))
+        assert len(storage) == 241
+        assert open_files() <= before + 1  # the write-ahead log may have been opened meanwhile
+    assert open_files() == 0
