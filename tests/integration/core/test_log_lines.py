@@ -47,12 +47,14 @@ def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 def test_messages_on_the_wire(lines: list[str], pyro_config: Any, servertype: str) -> None:
     """[LOG-9], [WIRE-126]: every message with LOGWIRE; digests are hidden, long data is cut."""
     pyro_config.LOGWIRE = True
-    with running_daemon({"target": Target()}, servertype=servertype, hmac_key=b"key") as running:
-        with pyrolite.Proxy(running.uris["target"]) as proxy:
-            proxy._pyroHmacKey = b"key"
-            proxy.echo("x" * 10000)
-            with pytest.raises(ValueError, match="wanted"):
-                proxy.fail()
+    with (
+        running_daemon({"target": Target()}, servertype=servertype, hmac_key=b"key") as running,
+        pyrolite.Proxy(running.uris["target"]) as proxy,
+    ):
+        proxy._pyroHmacKey = b"key"
+        proxy.echo("x" * 10000)
+        with pytest.raises(ValueError, match="wanted"):
+            proxy.fail()
     for text in (
         "proxy connect sending",
         "proxy connect response received",

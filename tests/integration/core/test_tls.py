@@ -69,10 +69,12 @@ def test_server_certificate_only(tls: Callable[..., Any], servertype: str) -> No
             seen.append(conn.getpeercert())
             return "hello"
 
-    with running_daemon({"t": Target()}, host="localhost", servertype=servertype, daemon_class=Daemon) as running:
-        with CheckingProxy(running.uris["t"]) as proxy:
-            assert proxy.echo("small") == "small"
-            assert proxy.echo("x" * 200_000) == "x" * 200_000
+    with (
+        running_daemon({"t": Target()}, host="localhost", servertype=servertype, daemon_class=Daemon) as running,
+        CheckingProxy(running.uris["t"]) as proxy,
+    ):
+        assert proxy.echo("small") == "small"
+        assert proxy.echo("x" * 200_000) == "x" * 200_000
     assert seen in ([None], [{}])
 
 
@@ -112,9 +114,12 @@ def test_clients_that_are_refused(tls: Callable[..., Any], certificates: Any, se
 def test_servers_that_are_refused(tls: Callable[..., Any], certificates: Any, which: str) -> None:
     """[SEC-36], [SEC-38], [TLS-7]: for another host, no longer valid, or of nobody trusted."""
     tls(SSL_SERVERCERT=str(getattr(certificates, which)))
-    with running_daemon({"t": Target()}, host="localhost") as running, pyrolite.Proxy(running.uris["t"]) as proxy:
-        with pytest.raises(CommunicationError, match="cannot connect to .*CERTIFICATE_VERIFY_FAILED"):
-            proxy.echo(1)
+    with (
+        running_daemon({"t": Target()}, host="localhost") as running,
+        pyrolite.Proxy(running.uris["t"]) as proxy,
+        pytest.raises(CommunicationError, match="cannot connect to .*CERTIFICATE_VERIFY_FAILED"),
+    ):
+        proxy.echo(1)
 
 
 def test_no_certificate_configured(tls: Callable[..., Any]) -> None:
