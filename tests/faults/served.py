@@ -1,0 +1,384 @@
+"""The server under attack, a process of its own with little memory and few descriptors: ``served.py SETTINGS``.
+
+SETTINGS is a JSON object, see `main`. Prints one line of JSON when it serves; after that, each line on stdin is a command
+that is answered with a line of JSON, and the end of stdin ends the server.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pyrolite import Daemon, behavior, callback, config, current_context, expose, oneway
+
+
+class TextlessError(Exception):
+    """Tells nobody what it is about."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class ForeverError(Exception):
+    """Cannot be serialized, whatever one tries."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+        self.handle = threading.Lock()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "args":
+            raise KeyboardInterrupt("in an attribute of an exception")
+        return super().__getattribute__(name)
+
+
+#: What `Target.fail` raises.
+FAILURES = {
+    "value": lambda: ValueError("wrong value"),
+    "system exit": lambda: SystemExit(3),
+    "keyboard interrupt": lambda: KeyboardInterrupt("pressed"),
+    "generator exit": lambda: GeneratorExit("out"),
+    "base exception": lambda: BaseException("all"),
+    "stop iteration": lambda: StopIteration(5),
+    "memory": lambda: MemoryError("none left"),
+    "recursion": lambda: RecursionError("too deep"),
+    "os": lambda: ConnectionResetError(104, "of some other connection"),
+    "connection closed": lambda: __import__("pyrolite").errors.ConnectionClosedError("of some other connection"),
+    "timeout": lambda: __import__("pyrolite").errors.TimeoutError("of some other connection"),
+    "security": lambda: __import__("pyrolite").errors.SecurityError("of the method"),
+    "protocol": lambda: __import__("pyrolite").errors.ProtocolError("of some other connection"),
+    "textless": lambda: TextlessError("hidden"),
+    "unserializable": ForeverError,
+    "surrogates": lambda: ValueError("\ud800 and \udfff"),
+    "huge": lambda: ValueError("x" * 3_000_000),
+    "group": lambda: __import__("builtins").__dict__.get("ExceptionGroup", lambda *_: ValueError("no groups"))(
+        "several", [ValueError("inner")]
+    ),
+}
+
+
+@expose
+@behavior(instance_mode="single")
+class Target:
+    """What attackers and the well-behaved client call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._noted = 0
+        self._gate = threading.Event()
+        self.property_runs = 0
+
+    def echo(self, value: Any) -> Any:
+        return value
+
+    def slow(self, seconds: float, value: Any = None) -> Any:
+        time.sleep(seconds)
+        return value
+
+    def pause(self, seconds: float) -> Iterator[int]:
+        """A generator that takes its time."""
+        for number in range(3):
+            time.sleep(seconds)
+            yield number
+
+    def wait_at_gate(self) -> int:
+        """Return when `open_gate` is called."""
+        assert self._gate.wait(30)
+        return os.getpid()
+
+    def open_gate(self) -> None:
+        self._gate.set()
+
+    @oneway
+    def note(self, seconds: float = 0.0) -> None:
+        if seconds:
+            time.sleep(seconds)
+        with self._lock:
+            self._noted += 1
+
+    @oneway
+    def note_at_gate(self) -> None:
+        assert self._gate.wait(60)
+        with self._lock:
+            self._noted += 1
+
+    def noted(self) -> int:
+        return self._noted
+
+    def big(self, size: int) -> bytes:
+        return b"x" * size
+
+    def text(self, size: int) -> str:
+        return "x" * size
+
+    def numbers(self, count: int) -> Iterator[int]:
+        yield from range(count)
+
+    def failing_numbers(self, kind: str) -> Iterator[int]:
+        yield 1
+        raise FAILURES[kind]()
+
+    def fail(self, kind: str) -> None:
+        raise FAILURES[kind]()
+
+    @callback
+    def fail_callback(self, kind: str) -> None:
+        raise FAILURES[kind]()
+
+    @oneway
+    def fail_oneway(self, kind: str) -> None:
+        raise FAILURES[kind]()
+
+    def result(self, kind: str) -> Any:
+        return {
+            "lock": threading.Lock,
+            "surrogate": lambda: "\ud800",
+            "recursive": _recursive,
+            "deep": _deep,
+            "memory": lambda: bytes(8 << 30),
+            "iterator": lambda: iter(range(3)),
+            "class": lambda: Target,
+            "none": lambda: None,
+        }[kind]()
+
+    @property
+    def broken(self) -> Any:
+        raise SystemExit(4)
+
+    @broken.setter
+    def broken(self, value: Any) -> None:
+        raise GeneratorExit(value)
+
+    def answer_with(self, annotations: dict[str, Any], fail: bool = False) -> None:
+        """Set the annotations of the answer, given as text."""
+        current_context.response_annotations = {
+            key: value.encode() if isinstance(value, str) else value for key, value in annotations.items()
+        }
+        if fail:
+            raise ValueError("after setting annotations")
+
+    @oneway
+    def oneway_with(self, annotations: dict[str, Any]) -> None:
+        self.answer_with(annotations)
+
+    def context(self) -> dict[str, Any]:
+        return {
+            "annotations": {key: bytes(value).hex() for key, value in current_context.annotations.items()},
+            "responses": sorted(current_context.response_annotations),
+            "correlation": str(current_context.correlation_id),
+        }
+
+    def runs(self) -> int:
+        return self.property_runs
+
+
+class Hidden:
+    """Has a property that nobody exposed."""
+
+    runs = 0
+
+    @property
+    def secret(self) -> int:
+        type(self).runs += 1
+        return 42
+
+    @expose
+    def how_often(self) -> int:
+        return self.runs
+
+
+@expose
+@behavior(instance_mode="session")
+class Empty:
+    """A session object that is false."""
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+
+    def __len__(self) -> int:
+        return 0
+
+    def add(self, item: Any) -> int:
+        self._items.append(item)
+        return len(self._items)
+
+
+def _fail_to_create(cls: type) -> Any:
+    raise SystemExit(5)
+
+
+@expose
+@behavior(instance_mode="session", instance_creator=_fail_to_create)
+class Uncreatable:
+    """Nobody can make one."""
+
+    def ping(self) -> str:
+        return "pong"
+
+
+@expose
+@behavior(instance_mode="session")
+class Holder:
+    """The only one that knows of its resource."""
+
+    closed = 0
+
+    def hold(self) -> None:
+        self._resource = _Resource()
+        current_context.track_resource(self._resource)
+
+    def how_many(self) -> int:
+        return Holder.closed
+
+
+class _Resource:
+    def close(self) -> None:
+        Holder.closed += 1
+
+
+def _recursive() -> Any:
+    items: list[Any] = []
+    items.append(items)
+    return items
+
+
+def _deep() -> Any:
+    value: Any = None
+    for _ in range(20_000):
+        value = [value]
+    return value
+
+
+# ---- daemons with hooks that fail; what is raised changes from call to call
+
+
+class HookError(BaseException):
+    """Of no class that anybody expects."""
+
+
+class FailingHooks(Daemon):
+    """Fails in every hook as often as `fail_next` says, and lets the handshake data decide about the handshake."""
+
+    fail_next: str = ""
+
+    def _fail(self, hook: str) -> None:
+        kind = self.fail_next
+        if kind:
+            raise {"Exception": ValueError, "HookError": HookError, "SystemExit": SystemExit}[kind](f"in {hook}")
+
+    def annotations(self) -> dict[str, Any]:
+        wrong = WRONG_ANNOTATIONS.get(self.fail_next)
+        if wrong is not None:
+            return wrong
+        self._fail("annotations")
+        return {}
+
+    def validateHandshake(self, conn: Any, data: Any) -> Any:
+        if isinstance(data, str) and data.startswith("raise "):
+            raise {**FAILURES, "hook": lambda: HookError("in validateHandshake")}[data[6:]]()
+        if data == "unserializable":
+            return threading.Lock()
+        if data == "surrogates":
+            return "\ud800"
+        return super().validateHandshake(conn, data)
+
+    def clientDisconnect(self, conn: Any) -> None:
+        self._fail("clientDisconnect")
+
+    def housekeeping(self) -> None:
+        if self.fail_next != "SystemExit":  # a documented way to end the loop
+            self._fail("housekeeping")
+
+
+WRONG_ANNOTATIONS: dict[str, Any] = {
+    "long key": {"TOOLONG": b"x"},
+    "no ascii": {"\xe4\xf6\xfcx": b"x"},
+    "no bytes": {"ABCD": "text"},
+    "too large": {"ABCD": b"x" * 70_000},
+    "no dict": [1, 2, 3],
+    "none": None,
+}
+
+DAEMONS = {"Daemon": Daemon, "FailingHooks": FailingHooks}
+
+
+# ---- the program
+
+
+def _limit(settings: dict[str, Any]) -> None:
+    if settings["memory"]:
+        resource.setrlimit(resource.RLIMIT_AS, (settings["memory"], settings["memory"]))
+    if settings["descriptors"]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (settings["descriptors"], settings["descriptors"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threading.stack_size(settings["stack"])
+
+
+def _command(daemon: Any, line: str) -> Any:
+    name, _, argument = line.strip().partition(" ")
+    if name == "stats":
+        return daemon.stats()
+    if name == "threads":
+        return sorted(thread.name for thread in threading.enumerate())
+    if name == "fail":
+        daemon.fail_next = argument
+    elif name == "collect":
+        gc.collect()
+    elif name == "shutdown":
+        begin = time.monotonic()
+        daemon.shutdown(float(argument))
+        return time.monotonic() - begin
+    return None
+
+
+def _serve_commands(daemon: Any, on_end: Any) -> None:
+    for line in sys.stdin:
+        print(json.dumps(_command(daemon, line)), flush=True)
+    on_end()
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Serve until stdin ends.
+
+    ``servertype`` and ``config`` are items of the configuration, ``daemon`` a key of `DAEMONS`, ``hmac_key`` text or None,
+    ``memory``, ``descriptors`` and ``stack`` limits (0: none).
+    """
+    faulthandler.enable()
+    _limit(settings)
+    signal.signal(signal.SIGUSR1, lambda *_: None)  # interrupts system calls
+    config.SERVERTYPE = settings["servertype"]
+    for name, value in settings["config"].items():
+        setattr(config, name, set(value) if isinstance(value, list) else value)
+    daemon = DAEMONS[settings["daemon"]](host="127.0.0.1", unixsocket=settings["unixsocket"])
+    if settings["hmac_key"]:
+        daemon._pyroHmacKey = settings["hmac_key"]
+    daemon.register(Target, "target")
+    daemon.register(Hidden(), "hidden")
+    daemon.register(Empty, "empty")
+    daemon.register(Uncreatable, "uncreatable")
+    daemon.register(Holder, "holder")
+    print(json.dumps({"location": daemon.locationStr}), flush=True)
+    commands = threading.Thread(target=_serve_commands, args=(daemon, daemon.shutdown), name="commands", daemon=True)
+    commands.start()
+    daemon.requestLoop()
+    daemon.close()
+    # whoever gives commands may want to know that the loop has ended
+    commands.join(30)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
