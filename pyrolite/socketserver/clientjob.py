@@ -108,7 +108,10 @@ class ClientConnectionJob:
     def _serve(self) -> bool:
         """True when the connection has been parked, False when it ends."""
         if self.failure is not None:
-            raise self.failure
+            try:
+                raise self.failure
+            finally:
+                self.failure = None  # its traceback knows this job
         conn, worker = self.csock, threading.current_thread()
         if self.host is None or not isinstance(worker, Worker):
             if not self.handshaken and not self.handleConnection():
