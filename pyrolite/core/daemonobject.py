@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from pyrolite.core.context import current_context
+from pyrolite.core.description import describe_members
 from pyrolite.core.exposure import expose, exposed_names, get_exposed_members
 from pyrolite.errors import DaemonError
 
@@ -40,8 +41,10 @@ class DaemonObject:
             f"{len(daemon.objectsById)} objects registered. Servertype: {daemon.transportServer!r}"
         )
 
-    def get_metadata(self, objectId: str, as_lists: bool = False) -> dict[str, Any]:
+    def get_metadata(self, objectId: str, as_lists: bool = False, *, details: bool = False) -> dict[str, Any]:
         """Names of what an object exposes: ``methods``, ``oneway`` methods and ``attrs``, as sets or lists.
+
+        With ``details`` there are also the signatures and docstrings of all of them, see `describe_members` ([DMN-82]).
 
         Raises:
             DaemonError: there is no such object.
@@ -57,6 +60,10 @@ class DaemonObject:
                 f"Class {cls!r} doesn't expose any methods or attributes. Did you forget setting @expose on them?",
                 stacklevel=2,
             )
+        if details:
+            cls = thing if isinstance(thing, type) else type(thing)
+            names = sorted({*metadata["methods"], *metadata["attrs"]})
+            return {**metadata, "details": describe_members(cls, names)}
         return metadata
 
     def get_next_stream_item(self, streamId: str) -> Any:

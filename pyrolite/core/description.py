@@ -1,0 +1,88 @@
+"""What the members of an object are like: signatures and docstrings, for people and their tools ([DMN-82])."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any, Final
+
+__all__ = ["describe_members", "signature_of"]
+
+#: No more characters than these of a docstring, a signature, and a default value are told.
+_DOC_SHOWN: Final = 4000
+_SIGNATURE_SHOWN: Final = 1000
+_DEFAULT_SHOWN: Final = 100
+
+
+def describe_members(cls: type, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Signature, parameters and docstring of members of a class, in values that every serializer takes.
+
+    Each parameter is a list of its name, its kind (as ``inspect.Parameter.kind.name``) and the text of its default, or
+    None when it has none. For attributes and where nothing is known, ``signature`` is None and there are no parameters.
+    """
+    return {name: _describe(inspect.getattr_static(cls, name, None), getattr(cls, name, None)) for name in names}
+
+
+def _describe(static: Any, member: Any) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "signature": None,
+        "parameters": [],
+        "doc": (inspect.getdoc(member) or "")[:_DOC_SHOWN],
+    }
+    if inspect.isdatadescriptor(member):
+        return described
+    signature = signature_of(static, member)
+    if signature is not None:
+        described["signature"] = str(signature)[:_SIGNATURE_SHOWN]
+        described["parameters"] = [
+            [parameter.name, parameter.kind.name, _default_text(parameter)]
+            for parameter in signature.parameters.values()
+        ]
+    return described
+
+
+def signature_of(static: Any, member: Any) -> inspect.Signature | None:
+    """The signature of a method as a caller sees it, without ``self``; None when it has none, or it cannot be told.
+
+    ``static`` is the member as it stands in the class, ``member`` what attribute access on the class gives.
+    """
+    try:
+        signature = _plain(inspect.signature(member))
+        str(signature)  # texts of default values come from code of the program, too
+    except Exception:
+        return None
+    if inspect.ismethod(member) or isinstance(static, staticmethod):
+        return signature
+    parameters = list(signature.parameters.values())
+    if parameters and parameters[0].kind in {
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    }:
+        return signature.replace(parameters=parameters[1:])
+    return signature
+
+
+class _Annotation:
+    """An annotation that is text, shown as it stands in the program."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _plain(signature: inspect.Signature) -> inspect.Signature:
+    """The signature without the quotes around annotations that are text."""
+
+    def plain(annotation: Any) -> Any:
+        return _Annotation(annotation) if isinstance(annotation, str) else annotation
+
+    parameters = [
+        parameter.replace(annotation=plain(parameter.annotation)) for parameter in signature.parameters.values()
+    ]
+    return signature.replace(parameters=parameters, return_annotation=plain(signature.return_annotation))
+
+
+def _default_text(parameter: inspect.Parameter) -> str | None:
+    return None if parameter.default is inspect.Parameter.empty else repr(parameter.default)[:_DEFAULT_SHOWN]
