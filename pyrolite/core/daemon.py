@@ -487,7 +487,8 @@ class Daemon:
         if self._shutting_down or not self._housekeeping_lock.acquire(blocking=False):
             return
         try:
-            self._pyroStreams.expire()
+            if self._pyroStreams.streams:
+                self._pyroStreams.expire()
             self.housekeeping()
         finally:
             self._housekeeping_lock.release()

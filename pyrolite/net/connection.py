@@ -305,6 +305,11 @@ class SocketConnection:
         """Number of bytes received and not consumed."""
         return self._reader.buffered
 
+    @property
+    def drained(self) -> bool:
+        """Whether all bytes received have been consumed; quicker than `buffered`."""
+        return not self._reader.rest and not self._reader.collecting
+
     def unblock(self) -> None:
         """Prepare the socket for `fill`: make it non-blocking where that is needed."""
         if self._tls or not _DONT_WAIT or self.sock.gettimeout():
@@ -315,6 +320,24 @@ class SocketConnection:
 
         Returns True when bytes came or the stream ended (then ``eof`` is True), False when nothing was there.
         """
+        if _DONT_WAIT and not self._tls and not self._reader.collecting and not self.eof:  # nearly always
+            try:
+                data = self.sock.recv(RECEIVE_SIZE, _DONT_WAIT)
+            except _WOULD_BLOCK:
+                return False
+            except OSError as error:
+                log.debug("connection %r lost: %s", self.peer_address, error)
+                self.eof = True
+                return True
+            if data:
+                self._reader.feed(data)
+            else:
+                self.eof = True
+            return True
+        return self._fill_carefully()
+
+    def _fill_carefully(self) -> bool:
+        """As `fill`, also with TLS and into the buffer of a large message."""
         progress = False
         flags = 0 if self._tls else _DONT_WAIT
         try:

@@ -85,6 +85,11 @@ class EventConnections:
         return conn in self._open
 
     @property
+    def unsettled(self) -> bool:
+        """Whether `serve_round` or `expire` may have something to do, now or later."""
+        return bool(self._ready or self._pending or self._partial or self._blocked or self._held)
+
+    @property
     def work_left(self) -> bool:
         """Whether complete messages are buffered that no event of the selector will tell of ([SRV-39])."""
         return bool(self._ready)
@@ -121,6 +126,8 @@ class EventConnections:
 
     def attend(self, conn: SocketConnection) -> None:
         """The selector has reported the connection: move whatever can be moved, and handle at most one message."""
+        if conn not in self._open:
+            return
         try:
             if self._negotiating and conn in self._negotiating and not self._negotiate(conn):
                 return
@@ -164,6 +171,8 @@ class EventConnections:
                 return
         else:
             self._owner.daemon.handleRequest(conn)
+        if conn.drained and not conn.eof and not conn.output_pending and conn.hold is None:
+            return  # nearly always
         if conn.hold is not None:
             self._held.add(conn)
             self._owner.watch(conn, 0)

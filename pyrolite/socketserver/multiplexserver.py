@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import selectors
 import socket
@@ -54,8 +55,9 @@ class SocketServer_Multiplex:
         self._waker: Waker | None = None
         self._master: SocketServer_Multiplex | None = None  # whose loop serves this server, after `combine_loop`
         self._members: list[SocketServer_Multiplex] = []
-        self._loop_thread: threading.Thread | None = None
-        self._serving_thread: threading.Thread | None = None
+        # identifiers of threads: of the one in `loop`, and the one in `events`
+        self._loop_thread: int | None = None
+        self._serving_thread: int | None = None
         self._ended = threading.Event()
         self._end_lock = threading.Lock()  # held by the thread that ends the server
 
@@ -157,7 +159,7 @@ class SocketServer_Multiplex:
             OSError: the listening socket is gone without a shutdown.
             SystemExit: raised by the daemon's housekeeping.
         """
-        self._loop_thread = threading.current_thread()
+        self._loop_thread = threading.get_ident()
         try:
             while loopCondition() and not self.shutting_down:
                 self._step()
@@ -177,6 +179,13 @@ class SocketServer_Multiplex:
                 return
             self._forget_closed()
             ready = []
+        if len(ready) == 1 and not self._members and ready[0][0].data is self:  # nearly always
+            self.events((ready[0][0].fileobj,))
+        else:
+            self._distribute(ready)
+
+    def _distribute(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        """Give the ready sockets to the servers that they belong to, and all servers the time that they need."""
         groups: dict[Any, list[Any]] = {}
         for key, _ in ready:
             groups.setdefault(key.data, []).append(key.fileobj)
@@ -213,11 +222,12 @@ class SocketServer_Multiplex:
 
     def _patience(self) -> float:
         """How long the selector may wait."""
-        deadline = self._deadline()
-        for member in self._members:
-            deadline = min(deadline, member._deadline())
         patience = self._config.POLLTIMEOUT or SHORTEST_PERIOD
-        return min(patience, max(0.0, deadline - time.monotonic()))
+        connections = self._connections
+        if connections is None or connections.unsettled or self._members or not self._accepting:
+            deadline = min(self._deadline(), *(member._deadline() for member in self._members), math.inf)
+            return min(patience, max(0.0, deadline - time.monotonic()))
+        return 0.0 if self.shutting_down else patience
 
     def _deadline(self) -> float:
         """When (monotonic time) this server has something to do without an event."""
@@ -239,33 +249,38 @@ class SocketServer_Multiplex:
             OSError: the listening socket is gone without a shutdown.
         """
         connections = self._connections
-        if connections is None or self._ended.is_set():
+        if connections is None or self.sock is None:
             return
-        outer, self._serving_thread = self._serving_thread, threading.current_thread()
+        outer, self._serving_thread = self._serving_thread, threading.get_ident()
         try:
             for sock in eventsockets:
                 if self.shutting_down:
                     return
-                if isinstance(sock, SocketConnection):
-                    if sock in connections:
-                        connections.attend(sock)
+                if type(sock) is SocketConnection:
+                    connections.attend(sock)
                 elif sock is self.sock:
                     self._accept()
                 elif sock is self._waker:
                     self._waker.clear()
-            connections.serve_round()
-            connections.expire()
-            assert self._acceptor is not None
-            if not self._accepting and not self._acceptor.paused_for():
-                self._set_accepting(True)
+            if connections.unsettled:
+                connections.serve_round()
+                connections.expire()
+            if not self._accepting:
+                self._accept_again()
             if not self.shutting_down:
                 run_housekeeping(log, self.daemon)
-            if self._root._loop_thread is None:
+            if (self._master or self)._loop_thread is None:
                 self._root._work_off()
         finally:
             self._serving_thread = outer
             if self.shutting_down and outer is None and self._root._loop_thread is None:
                 self._end()
+
+    def _accept_again(self) -> None:
+        """End a pause of accepting when its time is over."""
+        assert self._acceptor is not None
+        if not self._acceptor.paused_for():
+            self._set_accepting(True)
 
     def _work_off(self) -> None:
         """For loops outside: do what no readable socket will tell them of.
@@ -273,7 +288,7 @@ class SocketServer_Multiplex:
         That are messages that are buffered already, and answers that have to be sent when their client takes them. All
         other connections are served meanwhile; a client that takes nothing is disconnected in the end ([SRV-37]).
         """
-        self._loop_thread = threading.current_thread()
+        self._loop_thread = threading.get_ident()
         try:
             while not self.shutting_down and any(server._unfinished for server in (self, *self._members)):
                 self._step()
@@ -350,14 +365,14 @@ class SocketServer_Multiplex:
         May be called from within a call: then everything is closed after its reply. May be repeated.
         """
         self.shutting_down = True
-        this_thread = threading.current_thread()
+        this_thread = threading.get_ident()
         if self._acceptor is not None and self._pid != os.getpid():
             self._abandon()
             return
-        if self._serving_thread is this_thread:
+        if self._serving_thread == this_thread:
             return  # in a call or a hook: `events` or `loop` goes on when it returns
         loop_thread = self._root._loop_thread
-        if loop_thread is not this_thread and (loop_thread or self._serving_thread):
+        if loop_thread != this_thread and (loop_thread or self._serving_thread):
             self.wakeup()
             if not self._ended.wait(drain) and self._connections is not None:
                 self._connections.hang_up()

@@ -104,9 +104,7 @@ class FrameReader:
         else:
             self.rest = data
 
-    def read(
-        self, data: bytes, types: Collection[int] | None, hmac_key: bytes | None, max_size: int
-    ) -> Frame | None:
+    def read(self, data: bytes, types: Collection[int] | None, hmac_key: bytes | None, max_size: int) -> Frame | None:
         """As `feed` and then `next_frame`, quicker when nothing is buffered and ``data`` is one whole message."""
         if self._codec is _V48 and not self.rest and not self.collecting:
             frame = v48.read_whole(data, types, hmac_key, max_size)
@@ -177,6 +175,9 @@ class FrameReader:
 
     def ready(self, max_size: int = 0) -> bool:
         """Whether `next_frame` has something to say: a complete message is there, or an error is certain."""
+        rest = self.rest
+        if self._codec is _V48 and not self._pos and v48.is_whole(rest):
+            return True
         if self._header is not None:
             return self._filled >= self._size
         codec = self._codec or self._choose_codec()

@@ -23,6 +23,7 @@ __all__ = [
     "encode_annotations",
     "encode_signed_annotations",
     "finish",
+    "is_whole",
     "message_hmac",
     "pack",
     "parse_annotations",
@@ -44,6 +45,7 @@ _CHUNK_HEAD: Final = struct.Struct("!4sH")
 CORRELATION_HEAD: Final = b"CORR\x00\x10"
 _CORRELATION_SIZE: Final = 6 + 16
 _new_tuple: Final = tuple.__new__
+_from_bytes: Final = int.from_bytes
 
 
 def parse_header(buffer: Buffer, offset: int = 0) -> Header:
@@ -63,6 +65,13 @@ def parse_header(buffer: Buffer, offset: int = 0) -> Header:
     if data_size < 0:
         raise ProtocolError("invalid message size")
     return msg_type, flags, seq, data_size, serializer_id, annotations_size
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether ``data`` is as long as its header says, valid or not."""
+    if len(data) < HEADER_SIZE:
+        return False
+    return HEADER_SIZE + _from_bytes(data[12:16], "big") + _from_bytes(data[18:20], "big") == len(data)
 
 
 def read_whole(data: bytes, types: Collection[int] | None, hmac_key: bytes | None, max_size: int) -> Frame | None:
