@@ -1,145 +1,116 @@
-"""TLS from proxy to method, one way and both ways, with checks by the program ([SEC-36] to [SEC-38])."""
+"""Proxies and daemons with TLS: certificates in the hooks, and what ends a connection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import pyrolite
-from pyrolite.errors import CommunicationError
-from pyrolite.testing import running_daemon
-
-BOTH = pytest.mark.parametrize("servertype", ["thread", "multiplex"])
+from pyrolite.errors import CommunicationError, MessageTooLargeError, SerializeError
 
 
 @pyrolite.expose
-class Target:
+class Thing:
     def echo(self, value: Any) -> Any:
         return value
 
+    def items(self) -> Any:
+        yield 1
+        yield 2
 
-class CheckingDaemon(pyrolite.Daemon):
-    """Lets only clients in whose certificate says that they are ``client``."""
+
+class Checking(pyrolite.Daemon):
+    """Lets in the clients of one organisation only."""
 
     def validateHandshake(self, conn: Any, data: Any) -> Any:
         certificate = conn.getpeercert()
-        names = dict(field[0] for field in certificate["subject"]) if certificate else {}
-        if "client" not in names.get("commonName", ""):
-            raise ValueError(f"no client: {sorted(names.values())}")
-        return "welcome"
+        if not certificate or "serialNumber" not in certificate:
+            raise ValueError("who are you")
+        return certificate["serialNumber"]
 
 
-class CheckingProxy(pyrolite.Proxy):
-    """Talks only to a server with a certificate for ``localhost``."""
+class Pinned(pyrolite.Proxy):
+    """Talks to one particular server only."""
 
     def _pyroValidateHandshake(self, response: Any) -> None:
-        assert self._pyroConnection is not None
         certificate = self._pyroConnection.getpeercert()
-        assert certificate is not None
-        if ("DNS", "localhost") not in certificate["subjectAltName"]:
-            raise ValueError("not my server")
+        names = [value for kind, value in certificate["subjectAltName"] if kind == "DNS"]
+        if names != self.__dict__.get("_expected", ["localhost"]):
+            raise ValueError("not the right server")
 
 
 @pytest.fixture
-def tls(pyro_config: Any, certificates: Any) -> Callable[..., Any]:
-    """A function that switches TLS on, with other certificates where it is told so."""
+def tls(start: Any, certificates: Any, pyro_config: Any) -> Any:
+    """A function that starts a daemon with TLS and returns the URI of a thing; clients trust it."""
+    pyro_config.SSL = True
+    pyro_config.SSL_CACERTS = str(certificates.ca)
+    pyro_config.SSL_CLIENTCERT = str(certificates.client)
+    settings = {"SSL": True, "SSL_SERVERCERT": str(certificates.server), "SSL_CACERTS": str(certificates.ca)}
 
-    def configure(**items: Any) -> Any:
-        pyro_config.SSL = True
-        pyro_config.SSL_SERVERCERT = str(certificates.server)
-        pyro_config.SSL_CACERTS = str(certificates.ca)
-        pyro_config.COMMTIMEOUT = 10.0
-        for name, value in items.items():
-            setattr(pyro_config, name, value)
-        return pyro_config
+    def serve(**options: Any) -> Any:
+        return start({"thing": Thing()}, **settings, **options).uris["thing"]
 
-    return configure
+    return serve
 
 
-@BOTH
-def test_server_certificate_only(tls: Callable[..., Any], servertype: str) -> None:
-    """[SEC-36], [TLS-8]: calls of all sizes; the server sees no certificate of the client."""
-    tls()
-    seen = []
-
-    class Daemon(pyrolite.Daemon):
-        def validateHandshake(self, conn: Any, data: Any) -> Any:
-            seen.append(conn.getpeercert())
-            return "hello"
-
-    with (
-        running_daemon({"t": Target()}, host="localhost", servertype=servertype, daemon_class=Daemon) as running,
-        CheckingProxy(running.uris["t"]) as proxy,
-    ):
-        assert proxy.echo("small") == "small"
-        assert proxy.echo("x" * 200_000) == "x" * 200_000
-    assert seen in ([None], [{}])
+def test_calls(tls: Any, connect: Any) -> None:
+    """[SEC-36], [PRX-29]"""
+    proxy = connect(tls())
+    assert proxy.echo("x" * 1_000_000) == "x" * 1_000_000
+    assert list(proxy.items()) == [1, 2]
+    proxy._pyroAsync()
+    assert [future.value for future in [proxy.echo(number) for number in range(5)]] == list(range(5))
 
 
-@BOTH
-def test_both_certificates(tls: Callable[..., Any], certificates: Any, servertype: str) -> None:
-    """[SEC-36], [SEC-37]: both sides check the other's certificate."""
-    tls(SSL_REQUIRECLIENTCERT=True, SSL_CLIENTCERT=str(certificates.client))
-    with (
-        running_daemon(
-            {"t": Target()}, host="localhost", servertype=servertype, daemon_class=CheckingDaemon
-        ) as running,
-        CheckingProxy(running.uris["t"]) as proxy,
-    ):
-        assert proxy.echo(1) == 1
-
-
-@BOTH
-def test_clients_that_are_refused(tls: Callable[..., Any], certificates: Any, servertype: str) -> None:
-    """[SEC-36], [SEC-37]: without certificate, with one of nobody trusted, or with one that the program refuses."""
-    config = tls(SSL_REQUIRECLIENTCERT=True, SSL_CLIENTCERT=str(certificates.client))
-    with running_daemon(
-        {"t": Target()}, host="localhost", servertype=servertype, daemon_class=CheckingDaemon
-    ) as running:
-        for certificate in ("", str(certificates.stranger)):
-            config.SSL_CLIENTCERT = certificate
-            with pyrolite.Proxy(running.uris["t"]) as proxy, pytest.raises(CommunicationError):
-                proxy.echo(1)
-        config.SSL_CLIENTCERT = str(certificates.elsewhere)
-        with pyrolite.Proxy(running.uris["t"]) as proxy, pytest.raises(CommunicationError):
+def test_certificates_in_hooks(tls: Any, connect: Any) -> None:
+    """[SEC-37], [DMN-43], [PRX-33], [WIRE-68]"""
+    uri = tls(daemon_class=Checking, SSL_REQUIRECLIENTCERT=True)
+    proxy = connect(uri, Pinned)
+    assert proxy.echo(1) == 1
+    proxy._pyroRelease()
+    proxy.__dict__["_expected"] = ["example.com"]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="^not the right server$"):
             proxy.echo(1)
-        config.SSL_CLIENTCERT = str(certificates.client)
-        with pyrolite.Proxy(running.uris["t"]) as proxy:
-            assert proxy.echo("the others did no harm") == "the others did no harm"
+        assert proxy._pyroConnection is None
 
 
-@pytest.mark.parametrize("which", ["elsewhere", "expired", "stranger"])
-def test_servers_that_are_refused(tls: Callable[..., Any], certificates: Any, which: str) -> None:
-    """[SEC-36], [SEC-38], [TLS-7]: for another host, no longer valid, or of nobody trusted."""
-    tls(SSL_SERVERCERT=str(getattr(certificates, which)))
-    with (
-        running_daemon({"t": Target()}, host="localhost") as running,
-        pyrolite.Proxy(running.uris["t"]) as proxy,
-        pytest.raises(CommunicationError, match="cannot connect to .*CERTIFICATE_VERIFY_FAILED"),
-    ):
-        proxy.echo(1)
+def test_no_certificate(tls: Any, connect: Any) -> None:
+    """[SEC-37]: there is none when none is asked for."""
+    with pytest.raises(CommunicationError, match="rejected: who are you$"):
+        connect(tls(daemon_class=Checking)).echo(1)
 
 
-def test_no_certificate_configured(tls: Callable[..., Any]) -> None:
-    """[SEC-38], [TLS-5]: reported when the daemon is made."""
-    tls(SSL_SERVERCERT="")
-    with pytest.raises(ValueError, match="SSL_SERVERCERT is not configured"):
-        pyrolite.Daemon()
+def test_untrusted_server(tls: Any, connect: Any, certificates: Any, pyro_config: Any) -> None:
+    """[SEC-36], [PRX-31]"""
+    uri = tls()
+    pyro_config.SSL_CACERTS = str(certificates.client)
+    with pytest.raises(CommunicationError, match="^cannot connect to .*CERTIFICATE_VERIFY_FAILED"):
+        connect(uri).echo(1)
 
 
-def test_refused_by_the_proxy_closes(tls: Callable[..., Any]) -> None:
-    """[SEC-37], [WIRE-68]: a client that refuses its server is not connected to it."""
-    tls()
+def test_last_answers(tls: Any, connect: Any) -> None:
+    """[HRD-6], [WIRE-85]: are not lost, whatever is still on its way to the server."""
+    proxy = connect(tls(MAX_MESSAGE_SIZE=5000, SERIALIZERS_ACCEPTED={"serpent"}))
+    assert proxy.echo(1) == 1
+    for _ in range(3):
+        with pytest.raises(MessageTooLargeError):
+            proxy.echo("x" * 3_000_000)
+        assert proxy.echo(2) == 2
+    proxy._pyroSerializer = "json"
+    proxy._pyroConnection
+    with pytest.raises(SerializeError, match="message used serializer that is not accepted: 2"):
+        proxy.echo(3)
+    proxy._pyroSerializer = None
+    assert proxy.echo(4) == 4
 
-    class Picky(pyrolite.Proxy):
-        def _pyroValidateHandshake(self, response: Any) -> None:
-            raise ValueError("not my server")
 
-    with running_daemon({"t": Target()}, host="localhost") as running:
-        proxy = Picky(running.uris["t"])
-        for _ in range(2):
-            with pytest.raises(ValueError, match="not my server"):
-                proxy.echo(1)
-            assert proxy._pyroConnection is None
+def test_plain_client(tls: Any, connect: Any, pyro_config: Any) -> None:
+    """[SEC-36]: is not served, and stops nobody."""
+    uri = tls()
+    pyro_config.SSL = False
+    with pytest.raises(CommunicationError):
+        connect(uri).echo(1)
+    pyro_config.SSL = True
+    assert connect(uri).echo(1) == 1
