@@ -4,6 +4,10 @@ Nearly all text that serpent writes differs from JSON only in its quotes, names 
 by few operations of C on the whole text, and read by the scanner of the ``json`` module; round brackets, and braces of
 sets, become objects with a key that no text has, which a hook turns into what they stand for. Every doubt leads to the
 reader of `literal_reader`, which is exact and linear, but only twice as fast as ``ast.literal_eval`` at best.
+
+Measured on CPython 3.11 against ``serpent.loads`` 1.43: a small call takes 2.7 microseconds instead of 18, 0.7 kB of
+dicts and lists 22 instead of 200, a MiB of base64 1.1 milliseconds instead of 3.5, 100,000 integers 14 instead of 195.
+Only texts that are mostly bytes literals take longer than there, up to three times.
 """
 
 from __future__ import annotations
