@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pyrolite.core.background import run_in_background
-from pyrolite.core.context import current_context
-from pyrolite.core.futures import FutureResult, _ExceptionWrapper
+from pyrolite.core.asynchronous import perform_later
+from pyrolite.core.futures import _ExceptionWrapper
 from pyrolite.errors import ProtocolError, PyroError
 
 if TYPE_CHECKING:
+    from pyrolite.core.futures import FutureResult
     from pyrolite.core.proxy import Proxy
 
 __all__ = ["_BatchProxyAdapter", "_BatchedRemoteMethod", "batch"]
@@ -77,22 +77,7 @@ class _BatchProxyAdapter:
     def _call_later(self) -> FutureResult:
         """Make the calls in the background, over the proxy itself ([ASY-8])."""
         calls, self._pyroBatchCalls = self._pyroBatchCalls, []
-        future = FutureResult()
-        caller = current_context._state
-        state = caller.for_outgoing()
-        caller.forget_sent()
-
-        def perform() -> None:
-            current_context._state = state
-            try:
-                value = _results(self._pyroBatchProxy._pyroInvokeBatch(calls))
-            except BaseException as error:
-                future.set_value(_ExceptionWrapper(error))
-            else:
-                future.set_value(value)
-
-        run_in_background(perform, name="async-batch")
-        return future
+        return perform_later(lambda: _results(self._pyroBatchProxy._pyroInvokeBatch(calls)), "async-batch")
 
     def __enter__(self) -> _BatchProxyAdapter:
         return self

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from pyrolite.core.background import run_in_background
-from pyrolite.core.context import current_context
-from pyrolite.core.futures import FutureResult, _ExceptionWrapper
+from pyrolite.core.asynchronous import perform_later
 from pyrolite.core.streamiterator import _StreamResultIterator
 from pyrolite.errors import CommunicationError, ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 
 if TYPE_CHECKING:
+    from pyrolite.core.futures import FutureResult
     from pyrolite.core.proxy import Proxy
 
 __all__ = ["_AsyncRemoteMethod", "_RemoteMethod"]
@@ -68,23 +67,7 @@ class _AsyncRemoteMethod:
         return type(self)(self._proxy, f"{self._name}.{name}", self._max_retries)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> FutureResult:
-        result = FutureResult()
-        # the call carries the caller's annotations and correlation id, and uses up the annotations ([CTX-7])
-        caller = current_context._state
-        state = caller.for_outgoing()
-        caller.forget_sent()
-
-        def perform() -> None:
-            current_context._state = state
-            try:
-                value = self._perform(args, kwargs)
-            except BaseException as error:
-                result.set_value(_ExceptionWrapper(error))
-            else:
-                result.set_value(value)
-
-        run_in_background(perform, name="async-call")
-        return result
+        return perform_later(lambda: self._perform(args, kwargs), "async-call")
 
     def _perform(self, args: Any, kwargs: Any) -> Any:
         proxy = self._proxy.__copy__()

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from typing import Any
 
 import pytest
 
 import pyrolite
-from pyrolite.core import _BatchedRemoteMethod, _BatchProxyAdapter
+from pyrolite.core import _BatchedRemoteMethod, _BatchProxyAdapter, asynchronous
 from pyrolite.core.context import current_context
 from pyrolite.errors import ConnectionClosedError, ProtocolError, PyroError
 from pyrolite.futures import FutureResult, _ExceptionWrapper
-
-batch_module = importlib.import_module("pyrolite.core.batch")  # the name in the package is that of the function
 
 
 class Double:
@@ -159,7 +156,7 @@ def test_context_manager(double: Double, batch: _BatchProxyAdapter) -> None:
 def test_asynchronous(double: Double, batch: _BatchProxyAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
     """[BAT-6], [ASY-8], [ASY-9], [CTX-7]: over the same proxy, emptied at once, with the caller's context."""
     tasks: list[Any] = []
-    monkeypatch.setattr(batch_module, "run_in_background", lambda task, name: tasks.append(task))
+    monkeypatch.setattr(asynchronous, "run_in_background", lambda task, name: tasks.append(task))
     double.results = [1, _ExceptionWrapper(ValueError("x"))]
     batch.a()
     current_context.annotations = {"USER": b"1"}
@@ -194,7 +191,7 @@ def test_failing_asynchronous(
     double: Double, batch: _BatchProxyAdapter, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     """[ASY-8], [ASY-11]"""
-    monkeypatch.setattr(batch_module, "run_in_background", lambda task, name: task())
+    monkeypatch.setattr(asynchronous, "run_in_background", lambda task, name: task())
     double.error = error
     future = batch(asynchronous=True)
     assert future.ready
