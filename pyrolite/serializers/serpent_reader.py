@@ -100,6 +100,8 @@ def _read_call(
     scan: _Scan, strings: list[str], vargs: str, kwargs: str
 ) -> tuple[str, str, tuple[Any, ...], dict[str, Any]]:
     """Read a small call, where round brackets are where they are in every call."""
+    if not len(strings) & 1:  # the last one has no end
+        raise _OtherText
     obj, method = strings[1], strings[3]
     if not (obj.isprintable() and method.isprintable()) or "\\" in obj or "\\" in method:
         raise _OtherText

@@ -106,8 +106,12 @@ def test_accepted(header: str) -> None:
             for data in (header + text, (header + text).encode(), bytearray(f"{header}{text}\n".encode())):
                 assert outcome(serpent_reader.loads, data) == expected, text
             assert outcome(serpent_reader._read_exactly, header + text) == expected, text
-            inside = f"{header}[({text},), {{'k': [{text}]}}]".encode()
-            assert outcome(serpent_reader.loads, inside) == outcome(serpent.loads, inside), inside
+            others = [f"{header}[({text},), {{'k': [{text}]}}]", f"{header}('o','m',({text},),{{'k':{text}}})"]
+            for junk in ("'", '"', "'x", '"x', "''", "x", "1", ",", ")", "]", "}", " ", "#'", "\\", "\n'", "'\n"):
+                others += [header + text + junk, junk + text, f"{header}({text}{junk})"]
+            for other in others:
+                data = other.encode()
+                assert outcome(serpent_reader.loads, data) == outcome(serpent.loads, data), data
 
 
 @pytest.mark.parametrize("header", ["", HEADER])
