@@ -107,7 +107,7 @@ class Daemon:
                     self.transportServer.unixsocket_mode = unixsocket_mode
                 self.transportServer.init(self, configuration.HOST if host is None else host, port, unixsocket)
             self.locationStr: str = self.transportServer.locationStr
-            if getattr(self.transportServer, "one_thread", False):
+            if getattr(self.transportServer, "respects_hold", False):
                 self._pyroOnewayPool.on_room = self.transportServer.wakeup
             self.natLocationStr = self._pyroNatLocation(nathost, natport)
             self._registry.add(interface(self), constants.DAEMON_NAME, force=True)

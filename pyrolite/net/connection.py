@@ -74,7 +74,7 @@ class SocketConnection:
 
     #: the other end may still be sending when this is closed, and is to get the last answer nevertheless ([HRD-6])
     lingering = False
-    #: tells whether an event loop is to leave the connection alone, though there may be more to read ([HRD-19])
+    #: tells whether the server is to leave the connection alone, though there may be more to read ([HRD-19])
     hold: Callable[[], bool] | None = None
     #: the timeout of a connection that keeps the time itself while its socket has none, see `keep_time`
     _kept_timeout: float | None = None

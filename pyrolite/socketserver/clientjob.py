@@ -154,7 +154,7 @@ class ClientConnectionJob:
         conn, daemon, pool = self.csock, self.daemon, worker.pool
         in_kernel, impatient = self._in_kernel, host.crowded
         try:
-            while not conn.output_pending:
+            while not conn.output_pending and conn.hold is None:
                 worker.between = True
                 if impatient:
                     arrived = conn.wait_readable(0)

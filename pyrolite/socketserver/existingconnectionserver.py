@@ -32,7 +32,7 @@ class SocketServer_ExistingConnection:
     Thread safety: `shutdown`, `close`, `wakeup` and `stats` may be called from any thread, also from within a call.
     """
 
-    one_thread = False
+    respects_hold = False
 
     def __init__(self) -> None:
         self.daemon: Any = None

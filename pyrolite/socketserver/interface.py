@@ -71,8 +71,8 @@ class SocketServer(Protocol):
     sock: Any
     locationStr: str
     shutting_down: bool
-    #: requests of all clients are served by the thread of the loop, which must not wait for anything
-    one_thread: bool
+    #: connections are left alone while their `hold` says so, and looked at again after `wakeup`
+    respects_hold: bool
 
     def init(self, daemon: Any, host: Any, port: Any, unixsocket: str | None = None) -> None:
         """Bind and listen, on ``host`` and ``port`` or on a Unix domain socket."""

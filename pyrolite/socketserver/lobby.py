@@ -5,6 +5,7 @@ One thread with a selector watches
 * *pending* connections, until their CONNECT message is complete (TLS negotiation included),
 * *parked* connections: established, without a complete message, and their worker was wanted elsewhere,
 * *taking* connections, until their clients have taken the answer that they did not take at once,
+* connections *on hold*, as long as they say that no more is to be read from them ([HRD-19]),
 
 and it looks after new connections that wait in the pool's line for a worker, to deny them in time. It never waits for a
 client and never runs hooks of user code, but for `Daemon.annotations` in the answer to a denied client.
@@ -46,10 +47,11 @@ _Shelf: TypeAlias = "OrderedDict[ClientConnectionJob, float]"
 
 
 class Lobby:
-    """The waiting room in front of ``pool``; its thread starts when it is needed for the first time.
+    """The waiting room in front of ``pool``.
 
     Raises:
         OSError: the process has no free descriptor.
+        RuntimeError: no thread can be started.
 
     Thread safety: all methods may be called from any thread.
     """
@@ -62,15 +64,23 @@ class Lobby:
         self._pending: _Shelf = OrderedDict()
         self._parked: _Shelf = OrderedDict()
         self._taking: _Shelf = OrderedDict()
+        self._on_hold: _Shelf = OrderedDict()
         self._in_line: _Shelf = OrderedDict()
         self._denials = 0
         self._selector = selectors.DefaultSelector()
         self._waker = Waker()
         self._selector.register(self._waker, selectors.EVENT_READ, None)
         self._wake_at = math.inf  # when the thread looks at the shelves next
-        self._thread: threading.Thread | None = None
         self._ending = False  # only those that are taking an answer are kept
         self._closed = False
+        # started now and not when it is needed, since then there may be no thread to be had
+        self._thread = threading.Thread(target=self._run, name="pyrolite-lobby", daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:
+            self._selector.close()
+            self._waker.close()
+            raise
 
     @property
     def parked(self) -> int:
@@ -103,6 +113,10 @@ class Lobby:
         if conn.output_pending:
             patience = conn.timeout or SEND_PATIENCE
             return self._enter(self._taking, job, time.monotonic() + patience, selectors.EVENT_WRITE)
+        if conn.hold is not None:
+            if conn.hold():
+                return self._enter(self._on_hold, job, math.inf, 0)
+            conn.hold = None
         if conn.buffered and conn.frame_ready(self._config.MAX_MESSAGE_SIZE):
             return self._submit(job)
         job.mark = conn.buffered or None
@@ -132,22 +146,20 @@ class Lobby:
             if self._closed or (self._ending and shelf is not self._taking):
                 return False
             try:
-                if self._thread is None:
-                    self._start()
-                if shelf is not self._in_line:
+                if events and shelf is not self._in_line:
                     self._selector.register(job.csock.fileno(), events, job)
-            except (OSError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError) as error:
                 log.warning("cannot watch the connection of %r: %s", job.caddr, error)
                 return False
             shelf[job] = deadline
-            if deadline < self._wake_at or len(self._pending) > MAX_PENDING or not _LIVE_REGISTRATION:
-                self._waker.wake()
+            if deadline < self._wake_at or len(self._pending) > MAX_PENDING or not _LIVE_REGISTRATION or not events:
+                self._waker.wake()  # for those on hold, too: they may have been told to go on a moment ago
         return True
 
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="pyrolite-lobby", daemon=True)
-        thread.start()
-        self._thread = thread
+    def wakeup(self) -> None:
+        """Look whether those on hold may go on."""
+        if self._on_hold:
+            self._waker.wake()
 
     # ---- the thread
 
@@ -162,6 +174,8 @@ class Lobby:
                     self._waker.clear()
                 else:
                     self._look_at(key.data)
+            if self._on_hold:
+                self._release()
             self._expire()
 
     def _sleep_time(self) -> float | None:
@@ -233,6 +247,15 @@ class Lobby:
         elif conn.output_pending < before:
             self._renew(self._taking, job, conn.timeout or SEND_PATIENCE)
 
+    def _release(self) -> None:
+        """Let go on who is not to be held any more."""
+        for job in list(self._on_hold):
+            hold = job.csock.hold
+            if hold is None or not hold():
+                self._leave(job)
+                if not self.park(job):
+                    job.finish()
+
     def _fail(self, job: ClientConnectionJob, error: Exception) -> None:
         """End an established connection: a worker has to do that, because it runs a hook of user code."""
         self._leave(job)
@@ -255,6 +278,7 @@ class Lobby:
             for shelf in (self._pending, self._parked, self._taking):
                 if shelf.pop(job, None) is not None:
                     self._selector.unregister(job.csock.fileno())
+            self._on_hold.pop(job, None)
 
     def _expire(self) -> None:
         """Deal with those whose time is up."""
@@ -285,6 +309,8 @@ class Lobby:
         """A new connection has waited for a worker as long as it may."""
         with self._lock:
             self._in_line.pop(job, None)
+            if job.handshaken:  # and waits already for its next turn
+                return
             if self._pool.waits(job) and self._pool.lends_soon():
                 self._in_line[job] = now + 2 * BRIEF_WAIT
                 return
@@ -315,7 +341,8 @@ class Lobby:
             jobs = [*self._pending, *self._parked]
             for job in jobs:
                 self._selector.unregister(job.csock.fileno())
-            for shelf in (self._pending, self._parked, self._in_line):
+            jobs += self._on_hold
+            for shelf in (self._pending, self._parked, self._on_hold, self._in_line):
                 shelf.clear()
         return jobs
 
@@ -327,13 +354,13 @@ class Lobby:
             self._closed = True
             self._waker.wake()
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not threading.current_thread():
             thread.join(1.0)
         with self._lock:
-            jobs = [*self._pending, *self._parked, *self._taking]
-            for shelf in (self._pending, self._parked, self._taking, self._in_line):
+            jobs = [*self._pending, *self._parked, *self._taking, *self._on_hold]
+            for shelf in (self._pending, self._parked, self._taking, self._on_hold, self._in_line):
                 shelf.clear()
-        if thread is None or not thread.is_alive():
+        if not thread.is_alive():
             self._selector.close()
             self._waker.close()
         return jobs

@@ -36,7 +36,7 @@ class SocketServer_Multiplex:
     Thread safety: `shutdown`, `close`, `wakeup` and `stats` may be called from any thread, also from within a call.
     """
 
-    one_thread = True
+    respects_hold = True
 
     def __init__(self) -> None:
         self.daemon: Any = None

@@ -67,7 +67,7 @@ class SocketServer_Threadpool:
     Thread safety: `shutdown`, `close`, `wakeup` and `stats` may be called from any thread, also from within a call.
     """
 
-    one_thread = False
+    respects_hold = True
 
     def __init__(self) -> None:
         self.daemon: Any = None
@@ -258,9 +258,11 @@ class SocketServer_Threadpool:
     # ---- the end
 
     def wakeup(self) -> None:
-        """Make the loop look at its condition now."""
+        """Make the loop look at its condition now, and the lobby at the connections that are on hold."""
         if self._waker is not None:
             self._waker.wake()
+        if self._lobby is not None:
+            self._lobby.wakeup()
 
     def _end_loop(self, request: BaseException) -> None:
         self._exit_request = request

@@ -208,6 +208,10 @@ class Server(CommandedProcess):
         """A raw client, after the handshake."""
         return self.connect(**options).handshake()
 
+    def forget(self, client: RawClient) -> None:
+        """Not care for a raw client any more, which has been closed."""
+        self._clients.remove(client)
+
     def hang_up(self) -> None:
         """Close all raw clients."""
         clients, self._clients = self._clients, []
@@ -257,9 +261,14 @@ class Server(CommandedProcess):
 class RawClient:
     """A client made of a plain socket, that can do everything wrong."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
+    def __init__(self, sock: socket.socket | None = None) -> None:
+        self._sock = sock
         self.seq = 0
+
+    @property
+    def sock(self) -> socket.socket:
+        assert self._sock is not None
+        return self._sock
 
     # ---- what a client says
 
