@@ -17,11 +17,14 @@ from types import TracebackType
 EXAMPLES = Path(__file__).resolve().parent
 #: Runs a program as ``python PROGRAM`` does, with output that comes line by line also when it goes into a pipe.
 _RUN = """
-import os, runpy, sys
+import os, sys
 sys.stdout.reconfigure(line_buffering=True)
 del sys.argv[0]
-sys.path[0] = os.path.dirname(sys.argv[0])
-runpy.run_path(sys.argv[0], run_name="__main__")
+__file__ = sys.argv[0]
+sys.path[0] = os.path.dirname(__file__)
+with open(__file__, "rb") as file:
+    code = compile(file.read(), __file__, "exec")
+exec(code)
 """
 _URI = re.compile(r"PYRO\w*:\S+")
 
