@@ -12,12 +12,15 @@ import ssl
 import stat
 import sys
 import time
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Any, Final, Generic, TypeVar
 
 from pyrolite.configuration import Configuration
 from pyrolite.net import sockets, tls
 
-__all__ = ["Acceptor"]
+__all__ = ["Acceptor", "SilentOnes"]
+
+_T = TypeVar("_T")
 
 #: `accept` fails with these when the process or the system has run out of something ([HRD-16]).
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -26,6 +29,8 @@ GONE: Final = frozenset((errno.EBADF, errno.ENOTSOCK, errno.EINVAL))
 #: Seconds without accepting after exhaustion: the first time, and at most.
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 1.0
+#: Seconds that a connection may wait for its handshake while there is no descriptor for others.
+SCARCE_PATIENCE: Final = 1.0
 
 #: What accepted sockets inherit from the listening one on most systems.
 _INHERITABLE: Final = tuple(
@@ -168,6 +173,27 @@ class Acceptor:
         if name and self._pid == os.getpid() and not name.startswith("\0"):
             with contextlib.suppress(OSError):
                 os.unlink(name)
+
+
+class SilentOnes(Generic[_T]):
+    """Tells which connections keep others out: those that wait for their handshake while descriptors are lacking.
+
+    Thread safety: none, belongs to one thread.
+    """
+
+    def __init__(self) -> None:
+        self._suspects: frozenset[_T] = frozenset()
+        self._since = -math.inf
+
+    def to_drop(self, pending: Collection[_T]) -> list[_T]:
+        """Those of ``pending`` that were so a while ago, when this was asked as well. To be asked at each failure."""
+        now = time.monotonic()
+        if now - self._since < SCARCE_PATIENCE:
+            return []
+        long_ago = now - self._since > SCARCE_PATIENCE + 2 * LONGEST_PAUSE  # another episode
+        drop = [] if long_ago else [one for one in pending if one in self._suspects]
+        self._suspects, self._since = frozenset(pending), now
+        return drop
 
 
 def _tls_context(log: logging.Logger, configuration: Configuration) -> ssl.SSLContext | None:

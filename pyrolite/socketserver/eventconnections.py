@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from pyrolite.configuration import Configuration
 from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net.connection import MINIMUM_PROGRESS, SocketConnection
+from pyrolite.socketserver.acceptor import SilentOnes
 from pyrolite.socketserver.interface import (
     DENIAL_WAIT,
     MAX_DENIALS,
@@ -76,6 +77,7 @@ class EventConnections:
         self._marks: dict[SocketConnection, int] = {}  # bytes of it that had arrived when its time began to run
         self._blocked: _Deadlines = OrderedDict()  # output is queued
         self._ready: OrderedDict[SocketConnection, None] = OrderedDict()  # another complete message is buffered
+        self._silent: SilentOnes[SocketConnection] = SilentOnes()
         self._held: set[SocketConnection] = set()  # not to be read while their `hold` says so
 
     def __len__(self) -> int:
@@ -123,6 +125,11 @@ class EventConnections:
         self._owner.watch(conn, _READ)
         if len(self._pending) > MAX_PENDING:
             self._end(next(iter(self._pending)), ConnectionClosedError("too many are waiting for their handshake"))
+
+    def make_room(self) -> None:
+        """There are no descriptors: end the connections that keep others out without saying anything ([HRD-16])."""
+        for conn in self._silent.to_drop(self._pending):
+            self._end(conn, ConnectionClosedError("no handshake, and others are waiting"))
 
     def attend(self, conn: SocketConnection) -> None:
         """The selector has reported the connection: move whatever can be moved, and handle at most one message."""

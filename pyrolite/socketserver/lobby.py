@@ -25,6 +25,7 @@ from typing import Final, TypeAlias
 from pyrolite.configuration import Configuration
 from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net.connection import MINIMUM_PROGRESS
+from pyrolite.socketserver.acceptor import SilentOnes
 from pyrolite.socketserver.clientjob import BRIEF_WAIT, ClientConnectionJob
 from pyrolite.socketserver.interface import DENIAL_WAIT, MAX_DENIALS, MAX_PENDING, SEND_PATIENCE, handshake_patience
 from pyrolite.socketserver.threadpool import Pool, PoolError
@@ -67,6 +68,8 @@ class Lobby:
         self._on_hold: _Shelf = OrderedDict()
         self._in_line: _Shelf = OrderedDict()
         self._denials = 0
+        self._scarce = False  # descriptors are lacking
+        self._silent: SilentOnes[ClientConnectionJob] = SilentOnes()
         self._selector = selectors.DefaultSelector()
         self._waker = Waker()
         self._selector.register(self._waker, selectors.EVENT_READ, None)
@@ -155,6 +158,11 @@ class Lobby:
             if deadline < self._wake_at or len(self._pending) > MAX_PENDING or not _LIVE_REGISTRATION or not events:
                 self._waker.wake()  # for those on hold, too: they may have been told to go on a moment ago
         return True
+
+    def make_room(self) -> None:
+        """There are no descriptors: drop the connections that keep others out without saying anything ([HRD-16])."""
+        self._scarce = True
+        self._waker.wake()
 
     def wakeup(self) -> None:
         """Look whether those on hold may go on."""
@@ -282,6 +290,8 @@ class Lobby:
 
     def _expire(self) -> None:
         """Deal with those whose time is up."""
+        if self._scarce:
+            self._drop_silent()
         now = time.monotonic()
         while (job := self._overdue(self._pending, now)) is not None:
             log.debug("no handshake from %r in time", job.caddr)
@@ -296,6 +306,15 @@ class Lobby:
             self._fail(job, TimeoutError("sending: timeout"))
         while (job := self._overdue(self._in_line, now)) is not None:
             self._line_too_long(job, now)
+
+    def _drop_silent(self) -> None:
+        self._scarce = False
+        with self._lock:
+            silent = self._silent.to_drop(self._pending)
+        for job in silent:
+            log.debug("no handshake from %r, and others are waiting", job.caddr)
+            self._leave(job)
+            self._drop(job)
 
     def _overdue(self, shelf: _Shelf, now: float) -> ClientConnectionJob | None:
         """The first one on ``shelf``, if its time is up or there are too many pending ones."""

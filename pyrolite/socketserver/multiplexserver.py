@@ -314,6 +314,7 @@ class SocketServer_Multiplex:
             self._connections.add(*accepted)
         elif self._acceptor.paused_for():
             self._set_accepting(False)
+            self._connections.make_room()
 
     def connection_ended(self) -> None:
         """A connection has been closed: its descriptor may be what a paused acceptor lacked."""

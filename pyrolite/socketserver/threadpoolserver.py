@@ -199,6 +199,8 @@ class SocketServer_Threadpool:
                 accepted = acceptor.accept()
                 if accepted is not None:
                     self._welcome(*accepted)
+                elif acceptor.paused_for() and self._lobby is not None:
+                    self._lobby.make_room()
         except (OSError, ValueError):
             if not self.shutting_down:  # otherwise closed under our feet
                 raise
@@ -306,6 +308,10 @@ class SocketServer_Threadpool:
                 job.finish()
         if self.pool is not None:
             self.pool.close()
+        self._end_threads()
+
+    def _end_threads(self) -> None:
+        """Wait a little for the housekeeper and the loop, then release what the loop waits for."""
         if self.housekeeper is not None and self.housekeeper is not threading.current_thread():
             with contextlib.suppress(RuntimeError):  # not started
                 self.housekeeper.join(0.2)

@@ -1,7 +1,7 @@
 """The server under attack, a process of its own with little memory and few descriptors: ``served.py SETTINGS``.
 
-SETTINGS is a JSON object, see `main`. Prints one line of JSON when it serves; after that, each line on stdin is a command
-that is answered with a line of JSON, and the end of stdin ends the server.
+SETTINGS is a JSON object, see `main`. Prints one line of JSON when it serves; after that, each line on stdin is a
+command that is answered with a line of JSON, and the end of stdin ends the server.
 """
 
 from __future__ import annotations
@@ -354,8 +354,8 @@ def _serve_commands(daemon: Any, on_end: Any) -> None:
 def main(settings: dict[str, Any]) -> None:
     """Serve until stdin ends.
 
-    ``servertype`` and ``config`` are items of the configuration, ``daemon`` a key of `DAEMONS`, ``hmac_key`` text or None,
-    ``memory``, ``descriptors`` and ``stack`` limits (0: none).
+    ``servertype`` and ``config`` are items of the configuration, ``daemon`` a key of `DAEMONS`, ``hmac_key`` text or
+    None, ``memory``, ``descriptors`` and ``stack`` limits (0: none).
     """
     faulthandler.enable()
     _limit(settings)

@@ -249,9 +249,7 @@ def test_marshal_garbage(server: Server, place: str) -> None:
             client.send(client.message(MSG_INVOKE, garbage, serializer="marshal"))
         else:
             client.send(
-                client.message(
-                    MSG_INVOKE, b"('target',)", flags=FLAGS_KEEPSERIALIZED, annotations={"BLBI": garbage}
-                )
+                client.message(MSG_INVOKE, b"('target',)", flags=FLAGS_KEEPSERIALIZED, annotations={"BLBI": garbage})
             )
         frame = client.receive()
         assert frame.flags & FLAGS_EXCEPTION, what
@@ -409,5 +407,3 @@ def test_wrong_signatures(start_server: Callable[..., Server], watch: Any) -> No
     watched.was_undisturbed()
     with server.proxy() as proxy:
         assert proxy.noted() == 0
-
-

@@ -234,9 +234,7 @@ def test_a_full_pool(start_server: Callable[..., Server], servertype: str, watch
 
 
 @pytest.mark.parametrize("attack", ["silent", "half a hello", "silent after the negotiation", "garbage", "vanish"])
-def test_tls(
-    start_server: Callable[..., Server], certificates: Certificates, attack: str
-) -> None:
+def test_tls(start_server: Callable[..., Server], certificates: Certificates, attack: str) -> None:
     """[HRD-14]: nobody waits for the TLS negotiation of others."""
     server = start_server(
         THREADPOOL_SIZE=WORKERS,
