@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from pyrolite.constants import PROTOCOL_VERSION, VERSION
 
-__all__ = ["Configuration", "config", "environment_text", "main"]
+__all__ = ["Configuration", "colours_wanted", "config", "environment_text", "main"]
 
 #: How the items are spelled in the environment: with this prefix ([CFG-3]).
 PREFIX: Final = "PYRO_"
@@ -33,6 +33,11 @@ _TRUE: Final = frozenset(("1", "on", "yes", "true"))
 def environment_text(name: str) -> str | None:
     """The text of environment variable ``PYRO_<name>``, None when not set: for those that are no items ([CFG-12])."""
     return os.environ.get(PREFIX + name)
+
+
+def colours_wanted() -> bool:
+    """False when the user wants none on any terminal: there is a variable ``NO_COLOR`` that is not empty ([BYD-20])."""
+    return not os.environ.get("NO_COLOR")
 
 
 class _Item:

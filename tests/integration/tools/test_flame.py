@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import stat
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import pyrolite
 from pyrolite.configuration import config
 from pyrolite.core import URI, Daemon
 from pyrolite.errors import CommunicationError, SecurityError, SerializeError
 from pyrolite.testing import running_daemon
 from pyrolite.utils import flame, flameserver
+
+from .terminal import Terminal
 
 MODULE = "pyrolite.utils.flameserver"
 
@@ -219,45 +216,8 @@ def test_server_without_looping(capsys: pytest.CaptureFixture[str]) -> None:
 # ---- the console at a terminal
 
 
-class Terminal:
-    """A program at a pseudo-terminal."""
-
-    def __init__(self, code: str, *arguments: str, **environment: str) -> None:
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
-        variables |= {"PYTHONPATH": str(Path(pyrolite.__file__).parent.parent), "TERM": "dumb", **environment}
-        self.master, slave = pty.openpty()
-        command = [sys.executable, "-W", "error", "-c", code, *arguments]
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=variables, start_new_session=True
-        )
-        os.close(slave)
-        self.shown = ""
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def wait_for(self, text: str) -> str:
-        """What is shown until ``text`` is, which is then forgotten."""
-        deadline = time.monotonic() + 20
-        while text not in self.shown:
-            assert select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0], self.shown
-            try:
-                self.shown += os.read(self.master, 4096).decode().replace("\r\n", "\n")
-            except OSError:  # the program has ended
-                raise AssertionError(f"{text!r} was not shown: {self.shown!r}") from None
-        before, _, self.shown = self.shown.partition(text)
-        return before
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-
-
 CLIENT = """
-import fcntl, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C comes from it
+import sys
 from pyrolite.utils import flame
 with flame.connect(sys.argv[1]) as remote, remote.console() as console:
     console.interact()
@@ -270,7 +230,7 @@ def terminal(start_tool: Any) -> Iterator[tuple[Terminal, Any]]:
     tool = start_tool(MODULE, PYRO_FLAME_ENABLED="1")
     location = tool.wait_for("server uri: ").partition("@")[2]
     tool.wait_for("server is running.")
-    terminal = Terminal(CLIENT, location, PYRO_SERIALIZER="pickle")
+    terminal = Terminal("-c", CLIENT, location, PYRO_SERIALIZER="pickle")
     try:
         banner = terminal.wait_for(">>> ")
         assert banner == f"Python {sys.version} on {sys.platform}\n(Remote console on {location})\n"
