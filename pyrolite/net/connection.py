@@ -156,27 +156,14 @@ class SocketConnection:
                 return frame
 
     def _receive_piece(self) -> None:
-        """One receive, into the buffer of a large message when one is being collected."""
-        view = self._reader.writable()
-        if view is None:
-            try:
-                data = self.sock.recv(RECEIVE_SIZE)
-            except OSError as error:
-                data = self._recv_again(error)
-            if not data:
-                raise self._closed()
-            self._reader.feed(data)
-            return
-        with view:
-            try:
-                count = self.sock.recv_into(view)
-            except OSError as error:
-                data = self._recv_again(error)
-                count = len(data)
-                view[:count] = data
-        if not count:
+        """One receive, of as much as the message in progress lets expect."""
+        try:
+            data = self.sock.recv(self._reader.wanted)
+        except OSError as error:
+            data = self._recv_again(error)
+        if not data:
             raise self._closed()
-        self._reader.written(count)
+        self._reader.feed(data)
 
     def _recv_again(self, error: OSError) -> bytes:
         """A receive failed with ``error``: wait and repeat if nothing was there yet, else raise what it means."""
@@ -320,40 +307,16 @@ class SocketConnection:
 
         Returns True when bytes came or the stream ended (then ``eof`` is True), False when nothing was there.
         """
-        if _DONT_WAIT and not self._tls and not self._reader.collecting and not self.eof:  # nearly always
-            try:
-                data = self.sock.recv(RECEIVE_SIZE, _DONT_WAIT)
-            except _WOULD_BLOCK:
-                return False
-            except OSError as error:
-                log.debug("connection %r lost: %s", self.peer_address, error)
-                self.eof = True
-                return True
-            if data:
-                self._reader.feed(data)
-            else:
-                self.eof = True
-            return True
-        return self._fill_carefully()
-
-    def _fill_carefully(self) -> bool:
-        """As `fill`, also with TLS and into the buffer of a large message."""
+        reader = self._reader
         progress = False
-        flags = 0 if self._tls else _DONT_WAIT
         try:
             while not self.eof:
-                view = self._reader.writable()
-                if view is None:
-                    data = self.sock.recv(RECEIVE_SIZE, flags)
-                    count = len(data)
-                    if count:
-                        self._reader.feed(data)
-                else:
-                    with view:
-                        count = self.sock.recv_into(view, 0, flags)
-                    self._reader.written(count)
+                size = reader.wanted if reader.collecting else RECEIVE_SIZE
+                data = self.sock.recv(size) if self._tls else self.sock.recv(size, _DONT_WAIT)
                 progress = True
-                if not count:
+                if data:
+                    reader.feed(data)
+                else:
                     self.eof = True
                 # bytes that the TLS layer has decrypted already cause no further event of the selector ([SRV-39])
                 if not self._tls or not self.sock.pending():  # type: ignore[attr-defined]

@@ -16,9 +16,9 @@ from pyrolite.wire.message import Buffer, Frame, Header, check_size, check_type
 
 __all__ = ["MAX_AHEAD", "OTHER_CODECS", "Codec", "FrameReader", "codec_for", "read_frame"]
 
-#: How far the buffer of a large payload may grow ahead of what has arrived, in bytes ([HRD-5]).
+#: Most bytes of a large payload to make room for before they arrive ([HRD-5]).
 MAX_AHEAD: Final = 1 << 20
-#: Messages up to this size are joined in plain bytes; larger ones are received into a growing buffer of their own.
+#: Messages up to this size are joined as they come; the pieces of larger ones are collected, and joined at the end.
 _SMALL: Final = 1 << 16
 #: Number of bytes that tell the protocol version ([P5-2]).
 _TELLING: Final = 6
@@ -57,23 +57,23 @@ class FrameReader:
     Thread safety: none; a connection is read by one thread at a time.
     """
 
-    # rest[_pos:] are the bytes not consumed yet. While a large message is being collected (_body is not None), rest
-    # is empty, _body holds the _filled bytes of its _size that have arrived, and _header is its checked header.
-    # _codec is None until the first six bytes are there.
-    __slots__ = ("_body", "_codec", "_filled", "_header", "_pos", "_size", "collecting", "rest")
+    # rest[_pos:] are the bytes not consumed yet. While a large message is being collected, rest is what belongs to the
+    # next one, _header is its checked header, _head the bytes of header and annotations, _parts the pieces of its
+    # payload, of which _missing bytes have not arrived yet. _codec is None until the first six bytes are there.
+    __slots__ = ("_codec", "_head", "_header", "_missing", "_parts", "_pos", "collecting", "rest")
 
     def __init__(self) -> None:
         self._codec: Codec | None = None
-        #: bytes received and not consumed, and possibly consumed ones before them; empty when there are none, or when a
-        #: large message is being collected. For a quick look only: `buffered` counts
+        #: bytes received and not consumed, and possibly consumed ones before them; empty when there are none, and while
+        #: a large message is being collected. For a quick look only: `buffered` counts
         self.rest: bytes = b""
         self._pos = 0
         self._header: Header | None = None
-        self._body: bytearray | None = None
         #: whether a large message is being collected
         self.collecting = False
-        self._filled = 0
-        self._size = 0
+        self._head = b""
+        self._parts: list[bytes] = []
+        self._missing = 0
 
     @property
     def codec(self) -> Codec | None:
@@ -88,16 +88,30 @@ class FrameReader:
     @property
     def buffered(self) -> int:
         """Number of bytes received and not consumed."""
-        if self._body is not None:
-            return self._filled
-        return len(self.rest) - self._pos
+        waiting = len(self.rest) - self._pos
+        if self._header is None:
+            return waiting
+        return len(self._head) + self._header[3] - self._missing + waiting
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes to receive next: as many as have arrived, within bounds, but none of the next message."""
+        if not self._missing:
+            return _SMALL
+        assert self._header is not None
+        return min(self._missing, max(self._header[3] - self._missing, _SMALL), MAX_AHEAD)
 
     def feed(self, data: bytes) -> None:
         """Take ``data``, the next bytes of the stream."""
-        if self._body is not None:
-            data = self._feed_body(data)
-            if not data:
+        missing = self._missing
+        if missing:
+            if len(data) <= missing:
+                self._parts.append(data)
+                self._missing = missing - len(data)
                 return
+            self._parts.append(data[:missing])
+            self._missing = 0
+            data = data[missing:]
         if self.rest:
             self.rest = self.rest[self._pos :] + data
             self._pos = 0
@@ -139,36 +153,31 @@ class FrameReader:
         if codec is None:
             return None
         header = self._header
-        data: Buffer
-        if header is None:
-            data, pos = self.rest, self._pos
-            start = pos + codec.HEADER_SIZE
-            if len(data) < start:
+        if header is not None:
+            check_type(header, types)
+            if self._missing:
                 return None
-            header = codec.parse_header(data, pos)
+            head, data = self._head, b"".join(self._parts)
+            self._stop_collecting()
+        else:
+            rest, pos = self.rest, self._pos
+            if len(rest) - pos < codec.HEADER_SIZE:
+                return None
+            header = codec.parse_header(rest, pos)
             if max_size:
                 check_size(header, max_size)
             if types is not None and header[0] not in types:
                 check_type(header, types)
-            end = start + header[5] + header[3]
-            if len(data) < end:
-                if end - pos > _SMALL:
-                    self._start_body(header, end - pos)
+            start = pos + codec.HEADER_SIZE + header[5]
+            end = start + header[3]
+            if len(rest) < end:
+                if end - pos > _SMALL and len(rest) >= start:
+                    self._start_collecting(header, start)
                 return None
+            head, data = rest[pos:start], rest[start:end]
             self._consumed(end)
-        else:
-            check_type(header, types)
-            assert self._body is not None
-            if self._filled < self._size:
-                return None
-            data, start = memoryview(self._body), codec.HEADER_SIZE
-            end = len(data)
-            self._stop_collecting()
-        annotations: dict[str, bytes] = {}
-        if header[5]:
-            area_start, start = start, start + header[5]
-            annotations = codec.parse_annotations(data[area_start:start])
-        frame = Frame(header[0], header[1], header[2], header[4], annotations, data[start:end])
+        annotations = codec.parse_annotations(head[codec.HEADER_SIZE :]) if header[5] else {}
+        frame = Frame(header[0], header[1], header[2], header[4], annotations, data)
         if hmac_key or codec is not _V48 or "HMAC" in annotations:
             return codec.finish(frame, header, hmac_key)
         return frame
@@ -179,7 +188,7 @@ class FrameReader:
         if self._codec is _V48 and not self._pos and v48.is_whole(rest):
             return True
         if self._header is not None:
-            return self._filled >= self._size
+            return not self._missing
         codec = self._codec or self._choose_codec()
         available = len(self.rest) - self._pos
         if codec is None or available < codec.HEADER_SIZE:
@@ -190,9 +199,10 @@ class FrameReader:
                 check_size(header, max_size)
         except ProtocolError:
             return True
-        size = codec.HEADER_SIZE + header[5] + header[3]
-        if available < size and size > _SMALL:
-            self._start_body(header, size)
+        start = codec.HEADER_SIZE + header[5]
+        size = start + header[3]
+        if start <= available < size and size > _SMALL:
+            self._start_collecting(header, self._pos + start)
         return available >= size
 
     def _consumed(self, position: int) -> None:
@@ -204,55 +214,29 @@ class FrameReader:
 
     def take(self, size: int) -> bytes:
         """Up to ``size`` raw bytes from the front of the stream, for readers that parse messages themselves."""
-        if self._body is not None:  # give up collecting: hand out the raw bytes again
-            self.rest, self._pos = bytes(self._body[: self._filled]), 0
+        if self._header is not None:  # give up collecting: hand out the raw bytes again
+            self.rest, self._pos = b"".join((self._head, *self._parts, self.rest[self._pos :])), 0
             self._stop_collecting()
         pos = self._pos
         taken = self.rest[pos : pos + size]
         self._consumed(pos + len(taken))
         return taken
 
-    # -- large messages: received straight into one buffer, without joining pieces
-
-    def writable(self) -> memoryview | None:
-        """Where the next bytes of a large message may be received into, or None when there is none in progress.
-
-        Call `written` with the number of bytes, after releasing the view.
-        """
-        body, size = self._body, self._size
-        if body is None or self._filled == size:
-            return None
-        if self._filled == len(body):
-            # grow by doubling, but never more than MAX_AHEAD beyond what has really arrived
-            body.extend(bytes(min(size - len(body), max(len(body), _SMALL), MAX_AHEAD)))
-        return memoryview(body)[self._filled :]
-
-    def written(self, count: int) -> None:
-        """``count`` bytes have been received into the view that `writable` gave."""
-        self._filled += count
-
-    def _start_body(self, header: Header, size: int) -> None:
-        arrived = self.rest[self._pos :]
+    def _start_collecting(self, header: Header, start: int) -> None:
+        """The payload of a large message begins at ``start`` of ``rest``, all of which belongs to the message."""
         self._header = header
-        self._size = size
-        self._body = bytearray(arrived)
+        self._head = self.rest[self._pos : start]
+        self._parts = [self.rest[start:]]
+        self._missing = header[3] - len(self._parts[0])
         self.collecting = True
-        self._filled = len(arrived)
         self.rest, self._pos = b"", 0
 
     def _stop_collecting(self) -> None:
-        self._header = self._body = None
-        self._filled = 0
+        self._header = None
+        self._head = b""
+        self._parts = []
+        self._missing = 0
         self.collecting = False
-
-    def _feed_body(self, data: bytes) -> bytes:
-        """Copy ``data`` into the large message in progress; gives back what belongs to the next message."""
-        assert self._body is not None
-        missing = self._size - self._filled
-        piece = data[:missing]
-        self._body[self._filled :] = piece
-        self._filled += len(piece)
-        return data[missing:]
 
 
 def read_frame(
