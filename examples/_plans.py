@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -170,6 +171,26 @@ def remote_control(stage: Stage) -> None:
         remote.finish()
 
 
+def flame(stage: Stage) -> None:
+    with ending(server := stage.server("server.py")):
+        stage.client("client.py", *server.uris)
+        console = stage.start("client.py", *server.uris, "--console", name="console")
+        for line in ("number = 21", "print('twice:', number * 2)", "1 / 0"):
+            console.type(line)
+        console.finish()
+
+
+def http(stage: Stage) -> None:
+    with ending(stage.nameserver(), stage.server("server.py")):
+        stage.environment["PYRO_HTTPGATEWAY_KEY"] = "example key"
+        gateway = stage.module("pyrolite.utils.httpgateway", "--port", "0", name="gateway")
+        url = gateway.wait_for("running on").rpartition(" ")[2]
+        with ending(gateway):
+            stage.client("client.py", url, "example key")
+            if node := shutil.which("node"):
+                stage.run([node, str(stage.folder / "client.mjs"), url, "example key"], name="node").finish()
+
+
 def gui_eventloop(stage: Stage) -> None:
     loop = stage.server("headless.py")
     stage.client("client.py", *loop.uris)
@@ -334,10 +355,12 @@ PLANS: Final[dict[str, Plan]] = {
     "exceptions": exceptions,
     "extended_pickle": direct("client.py"),
     "filetransfer": filetransfer,
+    "flame": flame,
     "first_object": named("client.py", "client.py"),
     "futures": alone("background.py"),
     "gui_eventloop": gui_eventloop,
     "handshake": direct("client.py"),
+    "http": http,
     "hugetransfer": direct("client.py", size=1),
     "instancemode": named("client.py"),
     "maxsize": direct("client.py"),

@@ -26,6 +26,7 @@ with open(__file__, "rb") as file:
     code = compile(file.read(), __file__, "exec")
 exec(code)
 """
+_PYTHON = [sys.executable, "-W", "error"]
 _URI = re.compile(r"PYRO\w*:\S+")
 
 
@@ -34,7 +35,7 @@ class ExampleError(Exception):
 
 
 class Program:
-    """A running Python program whose output is collected line by line.
+    """A running program whose output is collected line by line.
 
     Thread safety: the methods are for one thread; the output is collected by another one.
     """
@@ -46,7 +47,7 @@ class Program:
         self._changed = threading.Condition()  # protects lines, _ended
         self._ended = False
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", *command],
+            command,
             cwd=stage.directory,
             env=environment,
             stdin=subprocess.PIPE,
@@ -201,12 +202,12 @@ class Stage:
 
     def module(self, module: str, *arguments: str, name: str) -> Program:
         """Start a module of pyrolite as a program."""
-        return self._start(name, ["-m", module, *arguments])
+        return self.run([*_PYTHON, "-m", module, *arguments], name=name)
 
     def start(self, program: str, *arguments: object, name: str | None = None, **environment: str) -> Program:
         """Start a program of the example."""
-        command = ["-c", _RUN, str(self.folder / program), *map(str, arguments)]
-        return self._start(name or Path(program).stem, command, environment)
+        command = [*_PYTHON, "-c", _RUN, str(self.folder / program), *map(str, arguments)]
+        return self.run(command, name=name or Path(program).stem, **environment)
 
     def server(self, program: str, *arguments: object, name: str | None = None, **environment: str) -> Program:
         """Start a server of the example and wait until it says that it is ready."""
@@ -218,12 +219,13 @@ class Stage:
         """Run a program of the example to its end and return what it printed."""
         return self.start(program, *arguments, name=name, **environment).finish()
 
-    def _start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> Program:
+    def run(self, command: list[str], *, name: str, **environment: str) -> Program:
+        """Start any program; a number is added to names that are in use already."""
         unique, number = name, 1
         while unique in self.programs:
             number += 1
             unique = f"{name} {number}"
-        program = Program(unique, command, {**self.environment, **(environment or {})}, self)
+        program = Program(unique, command, {**self.environment, **environment}, self)
         self.programs[unique] = program
         return program
 

@@ -83,8 +83,8 @@ def main() -> None:
             wait_for(supervisor, "the supervisor is ready")
             if options.page:
                 page = stack.enter_context(running(str(FOLDER / "page.py"), capture=True))
-                print("for your web browser:", wait_for(page, "http://"), flush=True)
-                time.sleep(2)
+                wait_for(page, "http://")
+                input("Open it in your web browser. Press Enter for the dashboard here. ")
             arguments = ["--interval", str(options.interval), *(["--plain"] if options.demo else [])]
             dashboard = running(str(FOLDER / "dashboard.py"), *arguments, capture=options.demo)
             output = stack.enter_context(dashboard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -426,6 +427,23 @@ CASES = [
         },
     ),
     Case(
+        "flame",
+        "EX-26",
+        {
+            "client": [
+                "a process id of the server: True",
+                "the largest, found there: 99",
+                "evaluated there: 285",
+                "a variable that stays there: 42",
+                "an error there: division by zero",
+                "a function of a module that was sent: [0, 1, 1, 2, 3, 5, 8, 13, 21, 34]",
+                "its source is back: True",
+                "a file of the server: written from far away",
+            ],
+            "console": [like(r"\(Remote console on .*\)"), like(".*twice: 42"), "(Remote session ended)"],
+        },
+    ),
+    Case(
         "futures",
         "EX-27",
         {
@@ -466,6 +484,35 @@ CASES = [
                 "the treasure has 42 pieces",
             ],
             "server": ["None knocks", "Gimli knocks", "Gimli knocks", "somebody has left"],
+        },
+    ),
+    Case(
+        "http",
+        "EX-30",
+        {
+            "client": [
+                like("members: .*'statistics'.*'precision'.*"),
+                "an attribute: 2",
+                "a call: 3.75",
+                "a call with a list: {'smallest': 1, 'largest': 8, 'mean': 4.0}",
+                "a oneway call: None",
+                "an error: 500 builtins.ZeroDivisionError ['float division by zero']",
+                "not for the web: 403 Forbidden",
+            ],
+            "server": ["noted: hello from HTTP"],
+            **(
+                {
+                    "node": [
+                        "a call: 3.75",
+                        'a call with a list: {"smallest":1,"largest":8,"mean":4}',
+                        "side by side: 2 4 6",
+                        "an error: builtins.ZeroDivisionError: float division by zero",
+                        like("an error: 403 Forbidden .*"),
+                    ]
+                }
+                if shutil.which("node")
+                else {}
+            ),
         },
     ),
     Case(
