@@ -285,3 +285,49 @@ def test_escapes() -> None:
         parts = ["".join(rnd.choice(chars) for _ in range(rnd.randrange(8))) for _ in range(form.count("%s"))]
         literals += check(form % tuple(parts))
     assert literals > CASES // 10
+
+
+def test_calls_with_something_else() -> None:
+    """Quotes, brackets, comments and line ends in, before and behind calls and other short texts."""
+    rnd = random.Random(SEED)
+    tokens = [
+        "'",
+        "'",
+        '"',
+        "'a'",
+        "'it\\'s'",
+        '"x"',
+        ",",
+        "1",
+        "None",
+        "\n",
+        " ",
+        "#",
+        "\\",
+        "\\'",
+        "b",
+        "-",
+        "1j",
+        *"[]{}()",
+    ]
+    texts = [
+        "('o','m',(1,),{})",
+        "('o','m',('x',2),{'k':'v'})",
+        "('o','m',(),{})",
+        "['a',('b',)]",
+        "{'a':(1,2)}",
+        "'s'",
+    ]
+    texts += [
+        "('o','it\\'s',(1,),{})",
+        "('o','m',([1],),{'a':{1,2}})",
+        "# serpent utf-8 python3.2\n('o','m',('x',),{})",
+    ]
+    literals = 0
+    for _ in range(CASES):
+        text = rnd.choice(texts)
+        for _ in range(rnd.choice([1, 1, 2, 3])):
+            pos = rnd.choice([0, len(text), rnd.randrange(len(text) + 1)])
+            text = text[:pos] + rnd.choice(tokens) + text[pos + (rnd.random() < 0.3) :]
+        literals += check(text)
+    assert literals > CASES // 30
