@@ -276,9 +276,9 @@ class Dispatcher:
     def _encode_batch(self, results: list[Any], serializer: SerializerBase) -> Buffer:
         try:
             return serializer.dumps(results)
-        except Exception:
+        except BaseException as error:
             # most likely the wrapped exception at the end: replace that one and keep the results ([BAT-11])
-            if not results or not isinstance(results[-1], _ExceptionWrapper):
+            if is_interrupt(error) or not results or not isinstance(results[-1], _ExceptionWrapper):
                 raise
             substitute = self.failures.substitute(results[-1].exception, serializer)
             return serializer.dumps([*results[:-1], _ExceptionWrapper(substitute)])
@@ -304,7 +304,9 @@ class Dispatcher:
             extra = self.owner.annotations() or {}
             extra = {key: value for key, value in extra.items() if key not in RESERVED_ANNOTATIONS}
             v48.encode_annotations({**annotations, **extra})
-        except Exception:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             log.warning("the daemon's annotations() failed", exc_info=True)
             return annotations
         return {**annotations, **extra}

@@ -57,7 +57,7 @@ _RECONNECT_PAUSE: Final = 2.0
 _LOCAL_NAMES: Final = frozenset(
     "_pyroUri _pyroConnection _pyroSerializer _pyroMethods _pyroAttrs _pyroOneway _pyroTimeout _pyroMaxRetries "
     "_pyroHandshake _pyroHmacKey _pyroSeq _pyroRawWireResponse _pyroProtocol _pyroConfig _pyroLock _pyroTimeoutValue "
-    "_pyroHmacKeyValue _pyroAsynchronous _pyroAbandoned _pyroForkGeneration _pyroHooked "
+    "_pyroHmacKeyValue _pyroAsynchronous _pyroAbandoned _pyroForkGeneration _pyroHooked _pyroStreamPrefetch "
     "__getnewargs__ __getnewargs_ex__ __getinitargs__ __class__".split()
 )
 
@@ -94,6 +94,8 @@ class Proxy:
     _pyroMaxRetries: int
     _pyroHandshake: Any
     _pyroRawWireResponse: bool
+    #: items of a stream to fetch with one request ([BYD-57])
+    _pyroStreamPrefetch: int
     _pyroSeq: int
     _pyroConfig: Configuration = global_config
     _pyroAsynchronous: bool = False
@@ -132,6 +134,7 @@ class Proxy:
             _pyroHmacKeyValue=None,
             _pyroSeq=0,
             _pyroRawWireResponse=False,
+            _pyroStreamPrefetch=config.ITER_STREAM_PREFETCH,
             _pyroProtocol=config.PROTOCOL,
             _pyroTimeoutValue=config.COMMTIMEOUT or None,
             _pyroLock=threading.RLock(),  # held for a whole exchange; nothing else is taken inside
@@ -482,6 +485,7 @@ class Proxy:
             _pyroHandshake=self._pyroHandshake,
             _pyroHmacKeyValue=self._pyroHmacKey,
             _pyroRawWireResponse=self._pyroRawWireResponse,
+            _pyroStreamPrefetch=self._pyroStreamPrefetch,
             _pyroMaxRetries=self._pyroMaxRetries,
             _pyroProtocol=self.__dict__["_pyroProtocol"],
             _pyroAsynchronous=self._pyroAsynchronous,

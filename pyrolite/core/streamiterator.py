@@ -6,26 +6,30 @@ import os
 import queue
 import threading
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite import constants
-from pyrolite.errors import ConnectionClosedError
-from pyrolite.wire.message import FLAGS_ONEWAY
+from pyrolite.core.futures import _ExceptionWrapper
+from pyrolite.errors import ConnectionClosedError, ProtocolError
+from pyrolite.wire.message import FLAGS_BATCH, FLAGS_ONEWAY
 
 if TYPE_CHECKING:
     from pyrolite.core.proxy import Proxy
 
 __all__ = ["_StreamResultIterator"]
 
+_NEXT_ITEM: Final = "get_next_stream_item"
+
 
 class _StreamResultIterator:
-    """Iterates over the items of a remote iterator, one request for each.
+    """Iterates over the items of a remote iterator: one request for each, or for as many as the proxy prefetches.
 
     Thread safety: the calls are serialised by the proxy; sharing an iterator gives each item to one of the threads.
     """
 
     # not pickled, copied or extended by users; slots keep it small
-    __slots__ = ("__weakref__", "_owns_proxy", "proxy", "pyroseq", "streamId")
+    __slots__ = ("__weakref__", "_owns_proxy", "_prefetched", "proxy", "pyroseq", "streamId")
 
     def __init__(self, streamId: str, proxy: Proxy) -> None:
         self.streamId = streamId
@@ -33,6 +37,8 @@ class _StreamResultIterator:
         self.pyroseq = proxy._pyroSeq
         #: the proxy was made for this stream only, and is released with it
         self._owns_proxy = False
+        #: items that have arrived and are still to be delivered; the last one may be a wrapped exception
+        self._prefetched: deque[Any] = deque()
         _closer.start()
 
     def __iter__(self) -> _StreamResultIterator:
@@ -47,21 +53,46 @@ class _StreamResultIterator:
         """
         proxy = self.proxy
         if proxy is None:
-            raise StopIteration
+            return self._next_prefetched()
         with proxy._pyroLock:
-            if self.proxy is None:  # another thread has come to the end meanwhile
-                raise StopIteration
+            if self._prefetched or self.proxy is None:  # the latter: another thread has come to the end meanwhile
+                return self._next_prefetched()
             if proxy._pyroConnection is None:
                 raise ConnectionClosedError("the proxy for this stream result has been closed")
             self.pyroseq = (self.pyroseq + 1) & 0xFFFF
+            if proxy._pyroStreamPrefetch > 1:
+                self._prefetch(proxy)
+                return self._next_prefetched()
             try:
-                return proxy._pyroInvoke("get_next_stream_item", [self.streamId], {}, objectId=constants.DAEMON_NAME)
+                return proxy._pyroInvoke(_NEXT_ITEM, [self.streamId], {}, objectId=constants.DAEMON_NAME)
             except (StopIteration, GeneratorExit):
                 self._detach()
                 raise
 
+    def _prefetch(self, proxy: Proxy) -> None:
+        """Fetch many items with one batch of calls ([BYD-57])."""
+        calls: list[Any] = [(_NEXT_ITEM, (self.streamId,), {})] * proxy._pyroStreamPrefetch
+        items = proxy._pyroInvoke("<batch>", calls, None, FLAGS_BATCH, objectId=constants.DAEMON_NAME)
+        if not isinstance(items, (list, tuple)) or not items:
+            raise ProtocolError("the answer to a batch is no list")
+        self._prefetched.extend(items)
+        last = items[-1]
+        if isinstance(last, _ExceptionWrapper) and isinstance(last.exception, (StopIteration, GeneratorExit)):
+            self._detach()
+
+    def _next_prefetched(self) -> Any:
+        """The next one of the items that are here already."""
+        try:
+            item = self._prefetched.popleft()
+        except IndexError:
+            raise StopIteration from None
+        if isinstance(item, _ExceptionWrapper):
+            item.raiseIt()
+        return item
+
     def close(self) -> None:
         """Tell the server that no more items are wanted; may be repeated."""
+        self._prefetched.clear()
         proxy = self.proxy
         if proxy is None:
             return

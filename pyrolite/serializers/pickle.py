@@ -103,8 +103,14 @@ def _import_module(name: str, package: str | None = None) -> Any:
 
 def load_pickle(data: Buffer) -> Any:
     """Unpickle, with the names of Pyro4 mapped."""
-    # looking for the name takes next to no time compared with what an unpickler in Python takes
-    return _Unpickler(io.BytesIO(data)).load() if contains(data, b"Pyro4") else pickle.loads(data)
+    # looking for the name takes less time than making the unpickler, unless there is much to look through
+    if len(data) > _LONG or contains(data, b"Pyro4"):
+        return _Unpickler(io.BytesIO(data)).load()
+    return pickle.loads(data)
+
+
+#: Payloads of more bytes than these are not searched for names.
+_LONG: Final = 1 << 14
 
 
 class PickleFamilySerializer(SerializerBase):
