@@ -6,10 +6,9 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Final
+from typing import Any, Final, cast
 
 __all__ = ["install_as_Pyro4"]
 
@@ -17,8 +16,11 @@ _ALIAS: Final = "Pyro4"
 _REAL: Final = "pyrolite"
 
 
-class _AliasLoader(Loader):
-    """Loads ``Pyro4.X`` by importing ``pyrolite.X``."""
+class _AliasLoader:
+    """Loads ``Pyro4.X`` by importing ``pyrolite.X``.
+
+    The abstract base classes of `importlib.abc` would take longer to import than all of this package's aliases.
+    """
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return None
@@ -29,7 +31,7 @@ class _AliasLoader(Loader):
         sys.modules[name] = importlib.import_module(_REAL + name[len(_ALIAS) :])
 
 
-class _AliasFinder(MetaPathFinder):
+class _AliasFinder:
     """Finds the modules below ``Pyro4`` that exist below ``pyrolite``, when somebody imports them."""
 
     def find_spec(
@@ -40,7 +42,7 @@ class _AliasFinder(MetaPathFinder):
         real = importlib.util.find_spec(_REAL + fullname[len(_ALIAS) :])
         if real is None:
             return None
-        return ModuleSpec(fullname, _AliasLoader(), is_package=real.submodule_search_locations is not None)
+        return ModuleSpec(fullname, cast("Any", _AliasLoader()), is_package=real.submodule_search_locations is not None)
 
 
 def install_as_Pyro4() -> None:
@@ -60,4 +62,4 @@ def install_as_Pyro4() -> None:
             "Pyro4 has been imported in this process already; call install_as_Pyro4() before anything imports it"
         )
     sys.modules[_ALIAS] = real
-    sys.meta_path.insert(0, _AliasFinder())
+    sys.meta_path.insert(0, cast("Any", _AliasFinder()))

@@ -18,8 +18,8 @@ strings or dicts 2.3 times, of tuples 3 times; deep structures without any rule 
 from __future__ import annotations
 
 import marshal
+import os
 import re
-import secrets
 from collections.abc import Callable
 from functools import cache
 from struct import Struct
@@ -88,7 +88,7 @@ def _refusal(reason: str) -> _Refusal:
 # ---------------------------------------------------------------------------------------------- small payloads
 
 _SMALL: Final = 2048  # bytes
-_END_MARK: Final = 1 << 59 | secrets.randbits(59)  # nobody knows it, so nobody can send it
+_END_MARK: Final = 1 << 59 | int.from_bytes(os.urandom(7), "big")  # nobody knows it, so nobody can send it
 _FRAME_START: Final = b")\x02"
 _FRAME_END: Final = marshal.dumps(_END_MARK, 2)
 
@@ -143,7 +143,13 @@ def _digits(count: int) -> bytes:
     return rb"(?:" + b"|".join(signs) + rb")" + b".." * count
 
 
-_has_safe_tokens: Final = re.compile(_safe_tokens()).fullmatch
+def _has_safe_tokens(data: bytes | bytearray | memoryview) -> re.Match[bytes] | None:
+    """Match the whole payload; takes the place of this function when it is used for the first time.
+
+    Compiling the expression takes a good part of the time to import the library ([BYD-60]).
+    """
+    globals()["_has_safe_tokens"] = match = re.compile(_safe_tokens()).fullmatch
+    return match(data)
 
 
 def _is_shallow(data: bytes | bytearray | memoryview) -> bool:
