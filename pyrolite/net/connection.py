@@ -491,7 +491,9 @@ class SocketConnection:
         for resource in list(resources or ()):
             try:
                 resource.close()
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
                 log.warning("closing tracked resource %r failed", type(resource), exc_info=True)
 
     def __del__(self) -> None:

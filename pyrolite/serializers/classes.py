@@ -357,10 +357,10 @@ class Recreator:
                 return {key: self._recreate_inside(value) for key, value in literal.items()}
             try:
                 return self.dict_to_class(literal)
-            except RemoteError as error:
-                return error.with_traceback(None)
-            except (SerializeError, SecurityError):
-                return literal
+            except (SerializeError, SecurityError) as error:
+                # the results of a batch are not lost because of the class of the exception at its end
+                told = isinstance(error, RemoteError) or literal.get("__exception__") is True
+                return error.with_traceback(None) if told else literal
         if kind is list:
             return [self._recreate_inside(value) for value in literal]
         if kind is tuple:

@@ -142,10 +142,15 @@ def log_connection_end(log: logging.Logger, error: BaseException, conn: SocketCo
 
 
 def run_disconnect_hook(log: logging.Logger, daemon: Any, conn: SocketConnection) -> None:
-    """Tell the daemon that the connection ends; whatever its hook raises is logged ([DMN-36], [HRD-20])."""
+    """Tell the daemon that the connection ends; whatever its hook raises is logged ([DMN-36], [HRD-20]).
+
+    KeyboardInterrupt passes, which ends the program.
+    """
     try:
         daemon._clientDisconnect(conn)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         log.warning("Error in clientDisconnect: %s", error, exc_info=True, extra={"peer": conn.peer_address})
 
 
@@ -156,5 +161,7 @@ def run_housekeeping(log: logging.Logger, daemon: Any) -> None:
     """
     try:
         daemon._housekeeping()
-    except Exception as error:
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
         log.warning("error in housekeeping: %s", error, exc_info=True)

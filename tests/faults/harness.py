@@ -153,6 +153,7 @@ class Server(CommandedProcess):
         stack: int = 512 << 10,
         hmac_key: str | None = None,
         unixsocket: str | None = None,
+        log: bool = False,
         **settings: Any,
     ) -> None:
         self.servertype = servertype
@@ -166,6 +167,7 @@ class Server(CommandedProcess):
             "stack": stack,
             "hmac_key": hmac_key,
             "unixsocket": unixsocket,
+            "log": log,
             "config": {"POLLTIMEOUT": 0.5, **settings},
         }
         super().__init__("served.py", json.dumps(chosen))

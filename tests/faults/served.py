@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import json
+import logging
 import os
 import resource
 import signal
@@ -44,6 +45,10 @@ class ForeverError(Exception):
         if name == "args":
             raise KeyboardInterrupt("in an attribute of an exception")
         return super().__getattribute__(name)
+
+
+for _class in (TextlessError, ForeverError):  # names with double underscores are not recreated ([SEC-22])
+    _class.__module__ = "served"
 
 
 #: What `Target.fail` raises.
@@ -281,9 +286,8 @@ class FailingHooks(Daemon):
             raise {"Exception": ValueError, "HookError": HookError, "SystemExit": SystemExit}[kind](f"in {hook}")
 
     def annotations(self) -> dict[str, Any]:
-        wrong = WRONG_ANNOTATIONS.get(self.fail_next)
-        if wrong is not None:
-            return wrong
+        if self.fail_next in WRONG_ANNOTATIONS:
+            return WRONG_ANNOTATIONS[self.fail_next]
         self._fail("annotations")
         return {}
 
@@ -313,7 +317,19 @@ WRONG_ANNOTATIONS: dict[str, Any] = {
     "none": None,
 }
 
-DAEMONS = {"Daemon": Daemon, "FailingHooks": FailingHooks}
+
+class SlowDisconnects(Daemon):
+    """Takes its time when the first client leaves: until the gate is opened."""
+
+    first = True
+
+    def clientDisconnect(self, conn: Any) -> None:
+        if self.first:
+            self.first = False
+            self.objectsById["gate"].wait_at_gate()
+
+
+DAEMONS = {"Daemon": Daemon, "FailingHooks": FailingHooks, "SlowDisconnects": SlowDisconnects}
 
 
 # ---- the program
@@ -355,9 +371,11 @@ def main(settings: dict[str, Any]) -> None:
     """Serve until stdin ends.
 
     ``servertype`` and ``config`` are items of the configuration, ``daemon`` a key of `DAEMONS`, ``hmac_key`` text or
-    None, ``memory``, ``descriptors`` and ``stack`` limits (0: none).
+    None, ``log`` whether to log everything, ``memory``, ``descriptors`` and ``stack`` limits (0: none).
     """
     faulthandler.enable()
+    if settings["log"]:  # to nowhere, but everything has to have a text
+        logging.basicConfig(level=logging.DEBUG, filename=os.devnull)
     _limit(settings)
     signal.signal(signal.SIGUSR1, lambda *_: None)  # interrupts system calls
     config.SERVERTYPE = settings["servertype"]
@@ -368,6 +386,7 @@ def main(settings: dict[str, Any]) -> None:
         daemon._pyroHmacKey = settings["hmac_key"]
     daemon.register(Target, "target")
     daemon.register(Hidden(), "hidden")
+    daemon.register(Target(), "gate")
     daemon.register(Empty, "empty")
     daemon.register(Uncreatable, "uncreatable")
     daemon.register(Holder, "holder")
