@@ -330,10 +330,10 @@ def test_raw(pair: Any, in_thread: Any, waitall: bool) -> None:
 # ---- idle connections of servers
 
 
-def test_idle_timeout(pair: Any) -> None:
+def test_brief_waits(pair: Any) -> None:
     """[BYD-1] A receive that ends by itself when the client is idle."""
     one, connection = pair
-    if not connection.idle_timeout(0.01):
+    if not connection.brief_waits(0.01):
         pytest.skip("not possible on this system")
     assert connection.receive_some() is False
     one.sendall(message(b"x")[:10])
@@ -346,10 +346,10 @@ def test_idle_timeout(pair: Any) -> None:
     assert connection.eof
 
 
-def test_idle_timeout_does_not_end_messages(pair: Any, in_thread: Any) -> None:
+def test_brief_waits_does_not_end_messages(pair: Any, in_thread: Any) -> None:
     """[BYD-1] Messages, raw bytes and answers are not affected by it, and waiting for them costs no CPU."""
     one, connection = pair
-    connection.idle_timeout(0.002)
+    connection.brief_waits(0.002)
 
     def send_late() -> None:
         data = message(b"late")
@@ -366,11 +366,11 @@ def test_idle_timeout_does_not_end_messages(pair: Any, in_thread: Any) -> None:
     assert time.thread_time() - cpu < 0.1
 
 
-def test_no_idle_timeout(pair: Any) -> None:
+def test_no_brief_waits(pair: Any) -> None:
     """[HRD-15] Sockets with a timeout, as those of proxies and with COMMTIMEOUT, do without."""
     _, connection = pair
     connection.setTimeout(5)
-    assert connection.idle_timeout(0.01) is False
+    assert connection.brief_waits(0.01) is False
 
 
 def test_non_blocking(pair: Any, in_thread: Any) -> None:
