@@ -141,6 +141,11 @@ def make_exception(cls: type[BaseException], data: dict[str, Any]) -> BaseExcept
                 # classes may have attributes that cannot be set; the others are worth having
                 with contextlib.suppress(Exception):
                     setattr(error, name, value)
+    try:
+        str(error)
+    except Exception:  # made without its constructor, it may lack what its text is made of
+        name = data.get("__class__", cls.__name__)
+        return stand_in(SerializeError(f"malformed exception of class {name}"), str(name), data)
     return error
 
 
