@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import jinja2
@@ -184,10 +185,19 @@ def render_page(
 # ---- the server
 
 
-def serve(application: WsgiApplication, sock: socket.socket, limit: int, started: Callable[[], object]) -> None:
-    """Serve the application on a listening socket until a signal raises KeyboardInterrupt.
+def serve(
+    application: WsgiApplication,
+    sock: socket.socket,
+    limit: int,
+    serving: Callable[[Callable[[], None]], AbstractContextManager[None]],
+) -> None:
+    """Serve the application on a listening socket.
 
-    ``limit`` is the size of the largest request in bytes; ``started`` is called when clients are served.
+    Args:
+        application: what answers the requests.
+        sock: where clients connect.
+        limit: bytes of the largest request.
+        serving: makes of the function that ends the server the context in which it is to serve.
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a call that waits for a thread is nothing special
     channels: dict[int, Any] = {}
@@ -204,12 +214,17 @@ def serve(application: WsgiApplication, sock: socket.socket, limit: int, started
         clear_untrusted_proxy_headers=True,
         ident=None,
     )
-    try:
-        started()
-        server.run()
-    finally:
-        server.close()
+
+    def close_all() -> None:
         waitress.wasyncore.close_all(channels, ignore_all=True)
+
+    try:
+        # the loop ends when there is nothing left to wait for; it closes everything itself, between two events
+        with serving(lambda: server.trigger.pull_trigger(close_all)):
+            server.run()
+    finally:
+        server.task_dispatcher.shutdown()
+        close_all()
 
 
 def _logged(application: WsgiApplication) -> WsgiApplication:

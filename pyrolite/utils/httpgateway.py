@@ -495,7 +495,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options, _ = parser.parse(args)
     pyro_key = hmac_key(options.pyrokey)
     gateway_key = _gateway_key(options.gatewaykey)
-    with errors_in_one_line(), Lifetime():
+    with errors_in_one_line(), Lifetime() as lifetime:
         checked_port(options.port)
         _check_regex(options.expose)
         web = _web()
@@ -515,8 +515,8 @@ def main(args: Sequence[str] | None = None) -> int:
             except NamingError:
                 say("Not yet connected to a name server.")
             host, port = sock.getsockname()[:2]
-            started = f"Pyro HTTP gateway running on http://{bracketed(host)}:{port}/pyro/"
-            web.serve(pyro_app, sock, _largest_request(), lambda: say(started))
+            say(f"Pyro HTTP gateway running on http://{bracketed(host)}:{port}/pyro/")
+            web.serve(pyro_app, sock, _largest_request(), lifetime.serving)
         finally:
             sock.close()
     return 0

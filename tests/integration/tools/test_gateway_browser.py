@@ -71,11 +71,21 @@ class Page:
         field.send_keys(text)
 
     def wait_for_new_page(self, action: Any) -> None:
-        old = self.one("html")
-        action()
-        from selenium.webdriver.support.expected_conditions import staleness_of
+        from selenium.common.exceptions import WebDriverException
 
-        self._wait.until(staleness_of(old))
+        self.browser.execute_script("window.pageBefore = true")
+
+        def is_new(_: Any) -> bool:
+            try:
+                new: bool = self.browser.execute_script(
+                    "return !window.pageBefore && document.readyState === 'complete'"
+                )
+            except WebDriverException:  # in the middle of it
+                return False
+            return new
+
+        action()
+        self._wait.until(is_new)
 
     def errors(self) -> list[str]:
         """What the browser complains about; answers that are errors on purpose are left out."""
