@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from pyrolite.errors import CommunicationError, SecurityError, SerializeError
 from pyrolite.testing import running_daemon
 from pyrolite.utils import flame, flameserver
 
+from ...interop.peers import command_for, environment_for
 from .terminal import Terminal
 
 MODULE = "pyrolite.utils.flameserver"
@@ -285,3 +287,56 @@ def test_server_ends(terminal: tuple[Terminal, Any]) -> None:
     assert "ConnectionClosedError" in screen.wait_for(">>> ")
     screen.type("\x04")
     screen.wait_for("(Remote session ended)\n")
+
+
+# ---- with Pyro4
+
+PEER = """
+import sys, importlib
+library = sys.argv[1]
+flame = importlib.import_module(library + ".utils.flame")
+config = importlib.import_module(library).config
+config.SERIALIZER = "pickle"
+with flame.connect(sys.argv[2]) as remote:
+    with remote.module("os.path") as module:
+        print(module.join("a", "b"))
+    print(remote.builtin("max")([1, 3, 2]))
+    remote.sendmodule("flame_sent_peer", "def double(x):\\n  return x * 2")
+    print(remote.module("flame_sent_peer").double(4))
+    remote.execute("flame_y = 6")
+    print(remote.evaluate("flame_y"))
+    with remote.console() as console:
+        lines = console.remoteconsole
+        print(lines.get_banner().splitlines()[-1].startswith("(Remote console on "))
+        print(lines.push_and_get_output("1 + 1"))
+    print(repr(remote.module("os")).split(" at ")[0])
+"""
+
+
+@pytest.mark.interop
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("client", "server"), [("Pyro4", "pyrolite"), ("pyrolite", "Pyro4")])
+def test_with_pyro4(client: str, server: str, tmp_path: Path) -> None:
+    """[FLM-4] [FLM-5] [FLM-7] [SER-45] Clients and servers of both libraries."""
+    command = command_for(server, "-m", f"{server}.utils.flameserver")
+    environment = {**environment_for(server), "PYRO_FLAME_ENABLED": "1", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            uri = next(line for line in process.stdout if line.startswith("server uri: ")).split()[-1]
+            done = subprocess.run(
+                command_for(client, "-c", PEER, client, uri.partition("@")[2]),
+                cwd=tmp_path,
+                env=environment_for(client),
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        finally:
+            process.kill()
+    assert done.returncode == 0, done.stderr
+    expected = [os.path.join("a", "b"), "3", "8", "6", "True", "('2\\n', False)", f"<{client}.utils.flame.FlameModule"]
+    assert done.stdout.splitlines() == expected
