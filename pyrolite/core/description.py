@@ -48,7 +48,7 @@ def signature_of(static: Any, member: Any) -> inspect.Signature | None:
     """
     try:
         signature = _plain(inspect.signature(member))
-        str(signature)  # texts of default values come from code of the program, too
+        str(signature)  # texts of annotations come from code of the program, too
     except Exception:
         return None
     if inspect.ismethod(member) or isinstance(static, staticmethod):
@@ -62,8 +62,8 @@ def signature_of(static: Any, member: Any) -> inspect.Signature | None:
     return signature
 
 
-class _Annotation:
-    """An annotation that is text, shown as it stands in the program."""
+class _Shown:
+    """Stands in a signature for an annotation or a default value, and looks there as its text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -72,17 +72,29 @@ class _Annotation:
         return self._text
 
 
-def _plain(signature: inspect.Signature) -> inspect.Signature:
-    """The signature without the quotes around annotations that are text."""
+#: Default values of these types are told; other values may run code of the program for their text, and have addresses.
+_TOLD: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
+_EMPTY: Final[tuple[Any, ...]] = ([], {}, ())
 
-    def plain(annotation: Any) -> Any:
-        return _Annotation(annotation) if isinstance(annotation, str) else annotation
+
+def _plain(signature: inspect.Signature) -> inspect.Signature:
+    """The signature with annotations that are text unquoted, and with ``...`` for defaults that are not told."""
+
+    def annotation(value: Any) -> Any:
+        return _Shown(value) if isinstance(value, str) else value
+
+    def default(value: Any) -> Any:
+        if value is inspect.Parameter.empty:
+            return value
+        told = type(value) in _TOLD or (type(value) in {list, dict, tuple} and value in _EMPTY)
+        return _Shown(repr(value)[:_DEFAULT_SHOWN] if told else "...")
 
     parameters = [
-        parameter.replace(annotation=plain(parameter.annotation)) for parameter in signature.parameters.values()
+        parameter.replace(annotation=annotation(parameter.annotation), default=default(parameter.default))
+        for parameter in signature.parameters.values()
     ]
-    return signature.replace(parameters=parameters, return_annotation=plain(signature.return_annotation))
+    return signature.replace(parameters=parameters, return_annotation=annotation(signature.return_annotation))
 
 
 def _default_text(parameter: inspect.Parameter) -> str | None:
-    return None if parameter.default is inspect.Parameter.empty else repr(parameter.default)[:_DEFAULT_SHOWN]
+    return None if parameter.default is inspect.Parameter.empty else repr(parameter.default)
