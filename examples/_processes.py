@@ -26,6 +26,8 @@ with open(__file__, "rb") as file:
     code = compile(file.read(), __file__, "exec")
 exec(code)
 """
+#: Seconds in which a program that is told to end has to do so.
+_PATIENCE = 5.0
 _PYTHON = [sys.executable, "-W", "error"]
 _URI = re.compile(r"PYRO\w*:\S+")
 
@@ -53,6 +55,7 @@ class Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
             encoding="utf-8",
             errors="backslashreplace",
         )
@@ -124,9 +127,13 @@ class Program:
         self._process.wait()
 
     def close(self) -> None:
-        """Make sure that the program is gone."""
+        """Make sure that the program is gone: politely, so that it can end its own programs, and then by force."""
         if self._process.poll() is None:
-            self._process.kill()
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_PATIENCE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # it leads a group of its own, which may outlive it
         self._process.wait()
         self._reader.join()
         self._close_input()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -64,12 +65,17 @@ def crash_and_recover(dashboard: IO[str]) -> None:
     wait_for(dashboard, "oven           ok")
 
 
+def end(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Starts the whole laboratory.")
     parser.add_argument("--demo", action="store_true", help="crash an instrument, and end when it is back")
     parser.add_argument("--page", action="store_true", help="a live page for web browsers as well")
     parser.add_argument("--interval", type=float, default=0.5, metavar="SECONDS", help="between measurements (0.5)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, end)
     with contextlib.ExitStack() as stack:
         try:
             # a name server of our own, at a free port, which all programs that are started from here will find

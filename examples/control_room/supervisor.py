@@ -32,7 +32,8 @@ class Keeper:
         self.name = name
         self.starts = 0
         self.process: subprocess.Popen[bytes] | None = None
-        self._command = [sys.executable, *(f"-W{option}" for option in sys.warnoptions), str(SERVER), name, kind]
+        options = [f"-W{option}" for option in sys.warnoptions]
+        self._command = [sys.executable, *options, str(SERVER), name, kind, "--supervised"]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"keeper of {name}")
         self._thread.start()
@@ -41,9 +42,12 @@ class Keeper:
         pause = 0.0
         while not self._ended.wait(pause):
             started = time.monotonic()
-            self.process = subprocess.Popen(self._command)
-            self.starts += 1
-            code = self.process.wait()
+            # a pipe that nothing is written to: it breaks when this process is gone, and the server ends, too
+            with subprocess.Popen(self._command, stdin=subprocess.PIPE) as self.process:
+                self.starts += 1
+                if self._ended.is_set():  # meanwhile, so that nobody else has seen this process
+                    self.process.terminate()
+                code = self.process.wait()
             if not self._ended.is_set():
                 print(f"the server of {self.name} has ended with {code}, starting it again", flush=True)
             # a server that does not live long is broken: do not start it all the time
