@@ -199,4 +199,5 @@ def test_logger_names() -> None:
         for name in re.findall(r"""getLogger\(["']?([^"')]*)""", path.read_text(encoding="utf-8"))
     }
     assert "pyrolite.core" in found
-    assert found <= {"", "pyrolite"} | {f"pyrolite.{child}" for child in children}
+    foreign = {"waitress.queue"}  # the HTTP gateway quietens the server that it runs on
+    assert found <= {"", "pyrolite"} | foreign | {f"pyrolite.{child}" for child in children}
