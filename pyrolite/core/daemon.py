@@ -354,7 +354,9 @@ class Daemon:
         self._pyroStreams.clear()
         self._pyroOnewayPool.close()
         self.transportServer.shutdown(drain)
-        if self._loop_thread is not None and self._loop_thread is not threading.current_thread():
+        # a remote method does not wait for the loop, which waits for its reply
+        in_request = current_context._state.in_request
+        if self._loop_thread not in (None, threading.current_thread()) and not in_request:
             self._loop_ended.wait(_loop_patience(drain))
         self._closed = True
 

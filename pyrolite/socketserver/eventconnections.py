@@ -78,6 +78,8 @@ class EventConnections:
         self._blocked: _Deadlines = OrderedDict()  # output is queued
         self._ready: OrderedDict[SocketConnection, None] = OrderedDict()  # another complete message is buffered
         self._silent: SilentOnes[SocketConnection] = SilentOnes()
+        #: the connection whose request is, or was, handled last
+        self.latest: SocketConnection | None = None
         self._held: set[SocketConnection] = set()  # not to be read while their `hold` says so
 
     def __len__(self) -> int:
@@ -133,6 +135,7 @@ class EventConnections:
 
     def attend(self, conn: SocketConnection) -> None:
         """The selector has reported the connection: move whatever can be moved, and handle at most one message."""
+        self.latest = conn
         if conn not in self._open:
             return
         try:
@@ -155,10 +158,34 @@ class EventConnections:
                 return
             if conn in self._ready:
                 del self._ready[conn]
+                self.latest = conn
                 try:
                     self._advance(conn)
                 except Exception as error:
                     self._end(conn, error)
+
+    def serve_rest(self, deadline: float) -> None:
+        """Handle the requests that have arrived by now, one for each client, until ``deadline`` (monotonic time)."""
+        limit = self._config.MAX_MESSAGE_SIZE
+        for conn in list(self._open):
+            if conn is self.latest or conn in self._pending or conn.hold is not None:
+                continue
+            if conn not in self._ready:
+                conn.fill()
+            if time.monotonic() >= deadline:
+                return
+            if conn.buffered and conn.frame_ready(limit):
+                try:
+                    self._owner.daemon.handleRequest(conn)
+                    self._note_output(conn)
+                except Exception as error:
+                    self._end(conn, error)
+
+    def _note_output(self, conn: SocketConnection) -> None:
+        """Watch over the time that the client takes for its answers; it runs from the first byte that was not taken."""
+        if conn.output_pending:
+            self._blocked.setdefault(conn, time.monotonic() + (self._config.COMMTIMEOUT or SEND_PATIENCE))
+            self._watch_blocked(conn)
 
     def _advance(self, conn: SocketConnection) -> None:
         """Handle the next message if it is complete."""
@@ -183,10 +210,7 @@ class EventConnections:
         if conn.hold is not None:
             self._held.add(conn)
             self._owner.watch(conn, 0)
-        if conn.output_pending:
-            # the time runs from the first byte that was not taken, not from the latest answer
-            self._blocked.setdefault(conn, time.monotonic() + (self._config.COMMTIMEOUT or SEND_PATIENCE))
-            self._watch_blocked(conn)
+        self._note_output(conn)
         self._queue_next(conn)
 
     def _queue_next(self, conn: SocketConnection) -> None:
@@ -325,6 +349,8 @@ class EventConnections:
         self._negotiating.discard(conn)
         self._ready.pop(conn, None)
         self._held.discard(conn)
+        if conn is self.latest:
+            self.latest = None
         if conn in self._partial:
             del self._partial[conn], self._marks[conn]
         self._blocked.pop(conn, None)

@@ -40,6 +40,9 @@ SHORTEST_WAIT: Final = 5 * BRIEF_WAIT
 
 NO_WORKERS: Final = "no free workers, increase server threadpool size"
 
+#: Seconds that the end waits for the lobby's thread to look at the parked connections.
+SWEEP_WAIT: Final = 0.3
+
 #: Descriptors registered in a selector take effect while another thread waits in it.
 _LIVE_REGISTRATION: Final = hasattr(select, "epoll") or hasattr(select, "kqueue")
 
@@ -74,6 +77,8 @@ class Lobby:
         self._waker = Waker()
         self._selector.register(self._waker, selectors.EVENT_READ, None)
         self._wake_at = math.inf  # when the thread looks at the shelves next
+        self._sweeping = False  # the end is near, and a last look is to be taken at those that are parked
+        self._swept = threading.Event()
         self._ending = False  # only those that are taking an answer are kept
         self._closed = False
         # started now and not when it is needed, since then there may be no thread to be had
@@ -185,6 +190,8 @@ class Lobby:
             if self._on_hold:
                 self._release()
             self._expire()
+            if self._sweeping:
+                self._sweep()
 
     def _sleep_time(self) -> float | None:
         """Seconds until the next deadline.
@@ -353,8 +360,19 @@ class Lobby:
 
     # ---- the end
 
+    def _sweep(self) -> None:
+        """Hand over those whose requests have arrived by now."""
+        for job in list(self._parked):
+            self._look_at(job)
+        self._sweeping = False
+        self._swept.set()
+
     def wind_down(self) -> list[ClientConnectionJob]:
         """Keep only what is being taken; gives back the other connections, for the server to finish."""
+        if self._thread is not threading.current_thread():
+            self._sweeping = True
+            self._waker.wake()
+            self._swept.wait(SWEEP_WAIT)
         with self._lock:
             self._ending = True
             jobs = [*self._pending, *self._parked]

@@ -26,6 +26,8 @@ log = logging.getLogger("pyrolite.multiplexserver")
 
 #: Seconds that the end waits for the loop's thread, and for clients to take queued answers.
 END_WAIT: Final = 0.3
+#: Seconds that a shutdown waits for the loop's thread longer than that waits for its clients.
+LAST_WAIT: Final = 0.1
 #: Period of the loop in seconds when POLLTIMEOUT is 0, which must not make it spin.
 SHORTEST_PERIOD: Final = 0.1
 
@@ -59,6 +61,7 @@ class SocketServer_Multiplex:
         self._loop_thread: int | None = None
         self._serving_thread: int | None = None
         self._ended = threading.Event()
+        self._drain_until = 0.0  # (monotonic time) the requests that have arrived when the server ends are served
         self._end_lock = threading.Lock()  # held by the thread that ends the server
 
     def init(self, daemon: Any, host: str | None, port: int, unixsocket: str | None = None) -> None:
@@ -361,10 +364,14 @@ class SocketServer_Multiplex:
             self._waker.wake()
 
     def shutdown(self, drain: float = DEFAULT_DRAIN) -> None:
-        """End the loop, let the request in progress finish for at most ``drain`` seconds, close everything.
+        """End the loop, let the requests that have arrived finish for at most ``drain`` seconds, close everything.
 
         May be called from within a call: then everything is closed after its reply. May be repeated.
         """
+        self._shut_down(drain, time.monotonic() + drain)
+
+    def _shut_down(self, patience: float, drain_until: float) -> None:
+        self._drain_until = drain_until
         self.shutting_down = True
         this_thread = threading.get_ident()
         if self._acceptor is not None and self._pid != os.getpid():
@@ -375,7 +382,7 @@ class SocketServer_Multiplex:
         loop_thread = self._root._loop_thread
         if loop_thread != this_thread and (loop_thread or self._serving_thread):
             self.wakeup()
-            if not self._ended.wait(drain) and self._connections is not None:
+            if not self._ended.wait(patience + LAST_WAIT) and self._connections is not None:
                 self._connections.hang_up()
                 self._ended.wait(END_WAIT)
             loop_thread = self._root._loop_thread
@@ -391,19 +398,22 @@ class SocketServer_Multiplex:
 
     def close(self) -> None:
         """Close everything at once, within a second; may be repeated."""
-        self.shutdown(END_WAIT)
+        self._shut_down(END_WAIT, 0.0)
 
     def _end(self) -> None:
         """Close everything, in the thread of the loop or when there is no loop."""
         with self._end_lock:
             if self._ended.is_set():
                 return
-            if self._connections is not None:
-                self._connections.end_all(END_WAIT)
             if self._acceptor is not None:
                 self._set_accepting(False)
                 self._acceptor.close()
                 self.sock = None
+            if self._connections is not None:
+                outer, self._serving_thread = self._serving_thread, threading.get_ident()
+                self._connections.serve_rest(self._drain_until)
+                self._connections.end_all(max(END_WAIT, self._drain_until - time.monotonic()))
+                self._serving_thread = outer
             if self._waker is not None:
                 if self.selector.get_map() is not None:
                     self.selector.unregister(self._waker)

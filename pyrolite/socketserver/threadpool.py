@@ -294,12 +294,16 @@ class Pool:
 
     # ---- the end
 
-    def wind_down(self) -> list[Job]:
-        """Make every job step aside after its present request; gives back the jobs that were waiting in line."""
+    def wind_down(self, keep: Callable[[Job], bool] = lambda job: False) -> list[Job]:
+        """Make every job step aside after its present request; gives back the jobs that were waiting in line.
+
+        Those that are to be kept stay there, and have their turn as long as the pool is not closed.
+        """
         with self._lock:
             self._ending = self.attention = True
-            line = list(self._line)
-            self._line.clear()
+            line = [job for job in self._line if not keep(job)]
+            for job in line:
+                del self._line[job]
             for worker in self._lendable:
                 worker.wake()
         return line

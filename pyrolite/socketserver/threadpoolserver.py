@@ -89,6 +89,8 @@ class SocketServer_Threadpool:
         self._exit_request: BaseException | None = None
         self._loop_thread: threading.Thread | None = None
         self._loop_ended = threading.Event()
+        self._ended = threading.Event()
+        self._drain_until = 0.0
         self._closed = False
         # protects _closed; `_gone` is told about each connection that ends during shutdown
         self._lock = threading.Lock()
@@ -173,6 +175,18 @@ class SocketServer_Threadpool:
             log.debug("stopping on break signal")
         finally:
             self._loop_ended.set()
+            if self.shutting_down and self._pid == os.getpid():
+                self._await_end()
+
+    def _await_end(self) -> None:
+        """Let the thread that called for the shutdown finish it: the program may end when the loop does.
+
+        If that was a remote method, then its own request has the rest of the time to finish.
+        """
+        self._ended.wait()
+        with self._gone:
+            left = self._drain_until - time.monotonic()
+            self._gone.wait_for(lambda: not self._connections, max(HANG_UP_WAIT, left))
 
     def events(self, eventsockets: Iterable[Any]) -> None:
         """Accept one connection, waiting up to POLLTIMEOUT for it; does nothing for foreign sockets."""
@@ -275,21 +289,26 @@ class SocketServer_Threadpool:
 
         May be called from within a call: its reply is still delivered. May be repeated.
         """
-        self.shutting_down = True
-        self.wakeup()
         self._end(drain)
 
     def close(self) -> None:
         """Close everything at once, within a second; may be repeated."""
-        self.shutting_down = True
-        self.wakeup()
         self._end(0.0)
 
     def _end(self, drain: float) -> None:
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
+            first, self._closed = not self._closed, True
+            if first:
+                self._drain_until = time.monotonic() + drain
+        self.shutting_down = True  # not before this is the thread that ends everything: the loop waits for it
+        self.wakeup()
+        if first:
+            try:
+                self._end_all(drain)
+            finally:
+                self._ended.set()
+
+    def _end_all(self, drain: float) -> None:
         if self._acceptor is not None:
             self._acceptor.close()
             self.sock = None
@@ -297,18 +316,27 @@ class SocketServer_Threadpool:
             return
         if self.housekeeper is not None:
             self.housekeeper.stop.set()
-        workless = self._lobby.wind_down() if self._lobby is not None else []
-        if self.pool is not None:
-            workless += [job for job in self.pool.wind_down() if isinstance(job, ClientConnectionJob)]
-        for job in workless:
-            job.finish()
-        self._end_connections(drain)
-        if self._lobby is not None:
-            for job in self._lobby.close():
-                job.finish()
-        if self.pool is not None:
-            self.pool.close()
+        if self._lobby is None:  # `init` has failed
+            if self.pool is not None:
+                self.pool.close()
+            self._end_threads()
+            return
+        assert self.pool is not None
+        self._finish(self._lobby.wind_down())
+        self._finish(self.pool.wind_down(keep=_has_request))
+        self._end_connections(drain, ClientConnectionJob.stop_input)
+        self._finish(self.pool.wind_down())
+        self._end_connections(HANG_UP_WAIT, ClientConnectionJob.hang_up)
+        self._finish(self._lobby.close())
+        self.pool.close()
         self._end_threads()
+
+    @staticmethod
+    def _finish(jobs: Iterable[Any]) -> None:
+        """End connections that have no worker."""
+        for job in jobs:
+            if isinstance(job, ClientConnectionJob):
+                job.finish()
 
     def _end_threads(self) -> None:
         """Wait a little for the housekeeper and the loop, then release what the loop waits for."""
@@ -322,17 +350,16 @@ class SocketServer_Threadpool:
         if self._waker is not None:
             self._waker.close()
 
-    def _end_connections(self, drain: float) -> None:
-        """Let the workers finish their requests, then break the connections, except the one this call came from."""
+    def _end_connections(self, patience: float, step: Callable[[ClientConnectionJob], None]) -> None:
+        """Do ``step`` to all connections except the one this call came from, and wait for their workers to end them."""
         worker = threading.current_thread()
         own = {worker.job} if isinstance(worker, Worker) else set()
         with self._gone:
-            for step, patience in (
-                (ClientConnectionJob.stop_input, drain),
-                (ClientConnectionJob.hang_up, HANG_UP_WAIT),
-            ):
-                deadline = time.monotonic() + patience
-                for job in self._connections - own:
-                    step(job)
-                while self._connections - own and (left := deadline - time.monotonic()) > 0:
-                    self._gone.wait(left)
+            for job in self._connections - own:
+                step(job)
+            self._gone.wait_for(lambda: not self._connections - own, patience)
+
+
+def _has_request(job: Any) -> bool:
+    """Whether a job that waits for a worker is an established connection, whose client waits for an answer."""
+    return isinstance(job, ClientConnectionJob) and job.handshaken

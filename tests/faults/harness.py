@@ -152,6 +152,8 @@ class Server(CommandedProcess):
         descriptors: int = DESCRIPTORS,
         stack: int = 512 << 10,
         hmac_key: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
         unixsocket: str | None = None,
         log: bool = False,
         **settings: Any,
@@ -166,6 +168,8 @@ class Server(CommandedProcess):
             "descriptors": descriptors,
             "stack": stack,
             "hmac_key": hmac_key,
+            "host": host,
+            "port": port,
             "unixsocket": unixsocket,
             "log": log,
             "config": {"POLLTIMEOUT": 0.5, **settings},
@@ -176,8 +180,8 @@ class Server(CommandedProcess):
         except BaseException:
             self.release()
             raise
-        host, _, port = self.location.rpartition(":")
-        self.address: Any = unixsocket or (host, int(port))
+        host, _, text = self.location.rpartition(":")
+        self.address: Any = unixsocket or (host, int(text))
         self.tls = bool(settings.get("SSL"))
 
     def uri(self, name: str = "target") -> str:

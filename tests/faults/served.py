@@ -370,8 +370,9 @@ def _serve_commands(daemon: Any, on_end: Any) -> None:
 def main(settings: dict[str, Any]) -> None:
     """Serve until stdin ends.
 
-    ``servertype`` and ``config`` are items of the configuration, ``daemon`` a key of `DAEMONS`, ``hmac_key`` text or
-    None, ``log`` whether to log everything, ``memory``, ``descriptors`` and ``stack`` limits (0: none).
+    ``servertype`` and ``config`` are items of the configuration, ``daemon`` a key of `DAEMONS`, ``host``, ``port`` and
+    ``unixsocket`` where to listen, ``hmac_key`` text or None, ``log`` whether to log everything, ``memory``,
+    ``descriptors`` and ``stack`` limits (0: none).
     """
     faulthandler.enable()
     if settings["log"]:  # to nowhere, but everything has to have a text
@@ -381,7 +382,7 @@ def main(settings: dict[str, Any]) -> None:
     config.SERVERTYPE = settings["servertype"]
     for name, value in settings["config"].items():
         setattr(config, name, set(value) if isinstance(value, list) else value)
-    daemon = DAEMONS[settings["daemon"]](host="127.0.0.1", unixsocket=settings["unixsocket"])
+    daemon = DAEMONS[settings["daemon"]](settings["host"], settings["port"], settings["unixsocket"])
     if settings["hmac_key"]:
         daemon._pyroHmacKey = settings["hmac_key"]
     daemon.register(Target, "target")

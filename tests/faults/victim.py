@@ -23,9 +23,11 @@ from pyrolite import Proxy, config
 from pyrolite.util import getPyroTraceback
 
 
-def _batch(proxy: Proxy) -> Any:
+def _batch(proxy: Proxy, slow: bool = False) -> Any:
     batch = proxy._pyroBatch()
     batch.echo(1)
+    if slow:
+        batch.slow(1.5)
     return list(batch())
 
 
@@ -39,6 +41,9 @@ ACTIONS: dict[str, Callable[[Proxy], Any]] = {
     "attribute": lambda proxy: proxy.x,
     "batch": _batch,
     "stream": _stream,
+    "slow": lambda proxy: proxy.slow(1.5),
+    "slow stream": lambda proxy: list(proxy.pause(0.7)),
+    "slow batch": lambda proxy: _batch(proxy, slow=True),
 }
 
 
