@@ -294,7 +294,7 @@ class Pool:
 
     # ---- the end
 
-    def wind_down(self, keep: Callable[[Job], bool] = lambda job: False) -> list[Job]:
+    def wind_down(self, keep: Callable[[Job], bool] = lambda _: False) -> list[Job]:
         """Make every job step aside after its present request; gives back the jobs that were waiting in line.
 
         Those that are to be kept stay there, and have their turn as long as the pool is not closed.
