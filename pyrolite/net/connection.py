@@ -39,6 +39,9 @@ MINIMUM_PROGRESS: Final = 1024
 #: Makes one receive non-blocking whatever the mode of the socket; 0 where the system cannot do that.
 _DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
 
+#: Makes one receive wait for all that it asks for, on blocking sockets; 0 where the system cannot do that.
+_WAIT_ALL: Final[int] = 0 if sys.platform == "win32" else getattr(socket, "MSG_WAITALL", 0)
+
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -157,13 +160,18 @@ class SocketConnection:
 
     def _receive_piece(self) -> None:
         """One receive, of as much as the message in progress lets expect."""
+        reader = self._reader
         try:
-            data = self.sock.recv(self._reader.wanted)
+            if reader.collecting and not self._tls:
+                # the system collects as well: without that, every few KiB would wake this thread
+                data = self.sock.recv(reader.wanted, _WAIT_ALL)
+            else:
+                data = self.sock.recv(reader.wanted)
         except OSError as error:
             data = self._recv_again(error)
         if not data:
             raise self._closed()
-        self._reader.feed(data)
+        reader.feed(data)
 
     def _recv_again(self, error: OSError) -> bytes:
         """A receive failed with ``error``: wait and repeat if nothing was there yet, else raise what it means."""

@@ -6,6 +6,7 @@ Which room may import which is in pyproject.toml, section ``tool.importlinter``.
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,17 @@ def test_environment_is_read_in_one_place(module: Path) -> None:
         assert bool(lines) == (module.name == "__init__.py")
     else:
         assert lines == []
+
+
+def test_every_module_of_core_belongs_to_a_half() -> None:
+    """The contracts in pyproject.toml name the modules of both halves; these are for both, and know neither."""
+    for_both = set(
+        """__init__ background blob clientside context description exposure futures libraryclasses message names uri
+        wirelog""".split()
+    )
+    project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    named = set(re.findall(r'"pyrolite\.core\.(\w+)"', project))
+    assert {path.stem for path in (PACKAGE / "core").glob("*.py")} - named == for_both - named
 
 
 def test_import_loads_nothing_that_is_not_needed() -> None:
