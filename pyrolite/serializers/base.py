@@ -27,6 +27,10 @@ _UNHOOKED: Final = frozenset({set, frozenset})
 _CONTAINERS: Final = frozenset({list, tuple, dict})
 
 
+#: Payloads below this size are searched for class dicts whatever they hold, in bytes.
+_SHORT: Final = 1024
+
+
 def contains(data: Buffer, word: bytes) -> bool:
     """Whether ``word`` may occur in ``data``; what a view shows is not copied, but searched with all around it."""
     if type(data) is memoryview:
@@ -92,17 +96,13 @@ class SerializerBase:
         """What is in ``data``, with class dicts as dicts."""
         raise NotImplementedError
 
-    def _decode(self, data: Buffer) -> Any:
-        """The value in ``data``."""
-        value = self._read(data)
-        return self._recreator.recreate(value) if may_hold_classes(data, value) else value
+    def _read_call(self, data: Buffer) -> Any:
+        """The four parts of the call in ``data``, with class dicts as dicts; only called if it is overridden."""
+        raise NotImplementedError
 
-    def _decode_call(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
-        """The four parts of the call in ``data``."""
-        obj, method, vargs, kwargs = self._read(data)
-        if may_hold_classes(data, vargs, kwargs):
-            return obj, method, self._recreator.recreate(vargs), self._recreator.recreate(kwargs)
-        return obj, method, vargs, kwargs
+    #: Whether class dicts are to be looked for in what was read, and whether `_read_call` is overridden.
+    _has_class_dicts: ClassVar[bool] = True
+    _has_own_call: ClassVar[bool] = False
 
     # ---- the interface
 
@@ -126,7 +126,13 @@ class SerializerBase:
             SecurityError: it names a class that is refused.
         """
         try:
-            return self._decode(data)
+            value = self._read(data)
+            # in a short payload the search takes less time than looking at the value
+            if self._has_class_dicts and (
+                (b"__class__" in data) if type(data) is bytes and len(data) < _SHORT else may_hold_classes(data, value)
+            ):
+                return self._recreator.recreate(value)
+            return value  # noqa: TRY300 - not in `else`, for the sake of one straight way
         except (SerializeError, SecurityError, NotImplementedError):
             raise
         except Exception as error:
@@ -143,7 +149,14 @@ class SerializerBase:
     def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
         """Object, method name, positional and keyword arguments of the call in ``data``; errors as `loads`."""
         try:
-            return self._decode_call(data)
+            obj, method, vargs, kwargs = self._read_call(data) if self._has_own_call else self._read(data)
+            if self._has_class_dicts and (
+                (b"__class__" in data)
+                if type(data) is bytes and len(data) < _SHORT
+                else may_hold_classes(data, vargs, kwargs)
+            ):
+                return obj, method, self._recreator.recreate(vargs), self._recreator.recreate(kwargs)
+            return obj, method, vargs, kwargs  # noqa: TRY300
         except (SerializeError, SecurityError, NotImplementedError):
             raise
         except Exception as error:

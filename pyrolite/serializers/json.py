@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from pyrolite.configuration import config
 from pyrolite.errors import SerializeError
-from pyrolite.serializers.base import Buffer, SerializerBase, concerned, may_hold_classes
+from pyrolite.serializers.base import Buffer, SerializerBase, concerned
 from pyrolite.serializers.values import GraphConverter, base64_dict, simple_forms
 
 __all__ = ["JsonSerializer"]
@@ -61,12 +61,11 @@ class JsonSerializer(SerializerBase):
             return _decode(text)  # blanks in front of the value, or the error
         return value if end == len(text) else _decode(text)
 
-    def _decode_call(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
+    _has_own_call = True
+
+    def _read_call(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
         call = self._read(data)
-        vargs, kwargs = call["params"], call["kwargs"]
-        if may_hold_classes(data, vargs, kwargs):
-            vargs, kwargs = self._recreator.recreate(vargs), self._recreator.recreate(kwargs)
-        return call["object"], call["method"], vargs, kwargs
+        return call["object"], call["method"], call["params"], call["kwargs"]
 
     @classmethod
     def _hooks_changed(cls) -> None:

@@ -18,6 +18,7 @@ _VERSION: Final = 4  # whatever the Python: version 5 of Python 3.14 cannot be r
 
 #: Types that marshal writes as what they are, or as bytes where that is right.
 _ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, memoryview})
+_SCALARS: Final = frozenset({type(None), bool, int, float, str})
 _EXTRA: Final = frozenset({complex, memoryview})  # those of them that `is_plain` has to be told
 #: Those that need no conversion in graphs that are walked; marshal does not write a view with gaps.
 _GRAPH_ATOMS: Final = _ATOMS - {bytearray, memoryview}
@@ -34,6 +35,11 @@ class MarshalSerializer(SerializerBase):
     _hookable = frozenset({complex, bytes, bytearray, memoryview})
 
     _read = staticmethod(marshal_guard.loads)
+
+    def dumps(self, data: Any) -> bytes:
+        if type(data) in _SCALARS and not self._hooked:  # this cannot fail
+            return marshal.dumps(data, _VERSION)
+        return super().dumps(data)
 
     def _encode(self, data: Any) -> bytes:
         marshalled = self._marshalled(data, (data,))

@@ -164,12 +164,7 @@ class PickleFamilySerializer(SerializerBase):
                 return pickle.dumps((obj, method, vargs, kwargs), self._protocol())
         return self._encode((obj, method, vargs, kwargs))
 
-    def _decode(self, data: Buffer) -> Any:
-        return self._read(data)
-
-    def _decode_call(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
-        obj, method, vargs, kwargs = self._read(data)
-        return obj, method, vargs, kwargs
+    _has_class_dicts = False
 
     def recreate_classes(self, literal: Any) -> Any:
         """``literal`` itself: pickled data has no class dicts."""
