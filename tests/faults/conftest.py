@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,32 @@ from .harness import CommandedProcess, Server, Watch
 
 #: Names a file that gets a line of JSON for each scenario: what was attacked, and what the well-behaved client felt.
 TABLE = os.environ.get("PYROLITE_FAULTS_TABLE")
+
+
+#: Attacks that load the whole machine for minutes: on demand only, with PYROLITE_ATTACKS=1 in the environment.
+collect_ignore = (
+    []
+    if os.environ.get("PYROLITE_ATTACKS")
+    else [
+        "test_faults.py",
+        "test_floods.py",
+        "test_network_bytes.py",
+        "test_networks.py",
+        "test_slow_peers.py",
+        "test_soak.py",
+    ]
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Full numbers take minutes: here, tests that are marked as slow run on demand only (``-m slow``)."""
+    if "slow" in config.option.markexpr:
+        return
+    mine = Path(__file__).parent
+    slow = [item for item in items if mine in item.path.parents and item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(params=["thread", "multiplex"])

@@ -36,17 +36,16 @@ HERE = Path(__file__).resolve().parent
 #: What a server process may use: address space and descriptors.
 MEMORY = 1 << 30
 DESCRIPTORS = 512
-#: How many times as much as in normal runs is done with ``-m slow``.
 MEGABYTE = 1 << 20
 
 
-def python_process(program: str, *arguments: str, errors: Any) -> subprocess.Popen[str]:
-    """A program of this folder, without the settings of whoever runs the tests."""
+def python_process(program: str, *arguments: str, errors: Any, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """A program of this folder, without the settings of whoever runs the tests; ``prefix`` runs it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
     # one arena instead of one per thread: each would reserve 64 MB of the address space, which is limited here
     environment |= {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
     return subprocess.Popen(
-        [sys.executable, "-W", "error", str(HERE / program), *arguments],
+        [*prefix, sys.executable, "-W", "error", str(HERE / program), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -80,9 +79,9 @@ class Usage(NamedTuple):
 class CommandedProcess:
     """A process that answers each line with a line of JSON, and has to be silent on stderr and end by itself."""
 
-    def __init__(self, program: str, *arguments: str) -> None:
+    def __init__(self, program: str, *arguments: str, prefix: Sequence[str] = ()) -> None:
         self._errors = tempfile.TemporaryFile("w+")
-        self.process = python_process(program, *arguments, errors=self._errors)
+        self.process = python_process(program, *arguments, errors=self._errors, prefix=prefix)
         self.pid = self.process.pid
         self._complaints = ""
         self._lock = threading.Lock()
@@ -156,6 +155,7 @@ class Server(CommandedProcess):
         port: int = 0,
         unixsocket: str | None = None,
         log: bool = False,
+        prefix: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         self.servertype = servertype
@@ -174,7 +174,7 @@ class Server(CommandedProcess):
             "log": log,
             "config": {"POLLTIMEOUT": 0.5, **settings},
         }
-        super().__init__("served.py", json.dumps(chosen))
+        super().__init__("served.py", json.dumps(chosen), prefix=prefix)
         try:
             self.location: str = self.receive()["location"]
         except BaseException:

@@ -1,8 +1,9 @@
 """A client, a process of its own with little memory, that does what it is told with a server that is not well-behaved.
 
-Each line on stdin is a JSON object: ``port``, ``action`` (see `ACTIONS`), ``serializer``, ``timeout`` in seconds and
-``config``. The answer tells what came of it: ``error`` (the class, with its bases), ``cause``, ``text``, ``value``,
-``seconds``, and ``again``: the same for a second call over the same proxy.
+Each line on stdin is a JSON object: ``host``, ``port``, ``action`` (see `ACTIONS`), ``serializer``, ``timeout`` in
+seconds and ``config``. The answer tells what came of it: ``error`` (the class, with its bases), ``cause``, ``text``,
+``value``, ``seconds``, and ``again``: the same for a second call over the same proxy. With ``more``, there is another
+call for each line ``more`` after that.
 """
 
 from __future__ import annotations
@@ -35,12 +36,24 @@ def _stream(proxy: Proxy) -> Any:
     return [item for item, _ in zip(proxy.numbers(3), range(10), strict=False)]
 
 
+def _half(proxy: Proxy) -> None:
+    proxy._pyroBind()
+    assert proxy._pyroConnection is not None
+    proxy._pyroConnection.send(b"PYRO\x00\x30\x00\x04")
+    time.sleep(60)
+
+
 ACTIONS: dict[str, Callable[[Proxy], Any]] = {
     "bind": lambda proxy: proxy._pyroBind(),
     "echo": lambda proxy: proxy.echo(1),
     "attribute": lambda proxy: proxy.x,
     "batch": _batch,
     "stream": _stream,
+    "many": lambda proxy: [proxy.echo(number) for number in range(50)] == list(range(50)),
+    "large": lambda proxy: len(proxy.echo("x" * 200_000)),
+    "note": lambda proxy: [proxy.note() for _ in range(20)],
+    "noted": lambda proxy: proxy.noted(),
+    "half a call": _half,
     "slow": lambda proxy: proxy.slow(1.5),
     "slow stream": lambda proxy: list(proxy.pause(0.7)),
     "slow batch": lambda proxy: _batch(proxy, slow=True),
@@ -73,7 +86,7 @@ def main() -> None:
         config.reset(False)
         for name, value in order.get("config", {}).items():
             setattr(config, name, value)
-        proxy = Proxy(f"PYRO:target@127.0.0.1:{order['port']}")
+        proxy = Proxy(f"PYRO:target@{order.get('host', '127.0.0.1')}:{order['port']}")
         proxy._pyroTimeout = order.get("timeout", 5)
         proxy._pyroSerializer = order.get("serializer", "serpent")
         proxy._pyroHmacKey = order.get("hmac_key")
@@ -81,6 +94,9 @@ def main() -> None:
             told = outcome(proxy, order["action"])
             if order.get("again"):
                 told["again"] = outcome(proxy, "echo")
+            while order.get("more") and sys.stdin.readline() == "more\n":
+                print(json.dumps(told), flush=True)
+                told = outcome(proxy, "echo")
         print(json.dumps(told), flush=True)
 
 
