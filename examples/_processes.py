@@ -130,13 +130,16 @@ class Program:
         """Make sure that the program is gone: politely, so that it can end its own programs, and then by force."""
         if self._process.poll() is None:
             self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 self._process.wait(_PATIENCE)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # it leads a group of its own, which may outlive it
-        self._process.wait()
-        self._reader.join()
+            except subprocess.TimeoutExpired:
+                # it leads a group of its own; that number is not used again as long as nobody has waited for its end
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
         self._close_input()
+        self._reader.join(_PATIENCE)
+        if self._reader.is_alive():
+            raise self._error("has left programs behind")
         assert self._process.stdout is not None
         self._process.stdout.close()
 
@@ -180,8 +183,9 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for program in reversed(self.programs.values()):
-            program.close()
+        with contextlib.ExitStack() as stack:
+            for program in self.programs.values():
+                stack.callback(program.close)
 
     def show(self, name: str, line: str) -> None:
         """Pass a line of output on."""

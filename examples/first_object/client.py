@@ -3,7 +3,7 @@
 import pyrolite
 
 
-def main():
+def main() -> None:
     with pyrolite.Proxy("PYRONAME:example.scoreboard") as scoreboard:
         print("Ada has", scoreboard.add("Ada", 3), "points")
         print("Bob has", scoreboard.add("Bob"), "point")

@@ -4,6 +4,7 @@ Needs a running name server (``python -m pyrolite.naming``); ends with Ctrl-C.
 """
 
 import threading
+from collections.abc import Iterator
 
 import pyrolite
 
@@ -13,12 +14,12 @@ import pyrolite
 class Scoreboard:
     """Counts the points of a game. One instance serves all clients, each of them in a thread of its own."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._points = {}
-        self._moves = []
+        self._points: dict[str, int] = {}
+        self._moves: list[tuple[str, int]] = []
 
-    def add(self, player, points=1):
+    def add(self, player: str, points: int = 1) -> int:
         """Give a player some points, and return how many that makes."""
         if points < 0:
             raise ValueError(f"{player} cannot lose points")
@@ -27,21 +28,21 @@ class Scoreboard:
             self._moves.append((player, points))
             return self._points[player]
 
-    def history(self):
+    def history(self) -> Iterator[tuple[str, int]]:
         """All moves so far, one at a time."""
         yield from list(self._moves)
 
     @property
-    def leader(self):
+    def leader(self) -> str | None:
         """The player with the most points, or None."""
         with self._lock:
-            return max(self._points, key=self._points.get, default=None)
+            return max(self._points, key=self._points.__getitem__, default=None)
 
-    def _cheat(self, player):  # not callable from outside, because its name begins with an underscore
+    def _cheat(self, player: str) -> None:  # not callable from outside, because its name begins with an underscore
         self._points[player] = 1_000_000
 
 
-def main():
+def main() -> None:
     with pyrolite.Daemon() as daemon, pyrolite.locateNS() as nameserver:
         uri = daemon.register(Scoreboard)
         nameserver.register("example.scoreboard", uri)
