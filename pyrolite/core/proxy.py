@@ -422,18 +422,13 @@ class Proxy:
         """Make calls of methods return a `FutureResult` at once, or no longer ([ASY-1])."""
         self._pyroAsynchronous = asynchronous
 
-    def _pyroCloseStream(self, stream_id: str, release: bool) -> None:
-        """Close a stream that nobody reads any more, now or with the next call; called outside of finalizers."""
-        if release:
-            self._pyroRelease()
-        elif self._pyroLock.acquire(blocking=False):
+    def _pyroCloseStreams(self) -> None:
+        """Close the streams that nobody reads any more, unless a call is going on: then the next one does it."""
+        if self._pyroLock.acquire(blocking=False):
             try:
-                self._pyroAbandoned.append(stream_id)
                 self._pyroCloseAbandoned()
             finally:
                 self._pyroLock.release()
-        else:
-            self._pyroAbandoned.append(stream_id)
 
     def _pyroCloseAbandoned(self) -> None:
         while self._pyroAbandoned:

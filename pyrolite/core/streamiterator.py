@@ -110,8 +110,13 @@ class _StreamResultIterator:
     def __del__(self) -> None:
         # No network traffic here: a finalizer may run in the middle of a call over the same proxy ([PRX-54]).
         proxy = getattr(self, "proxy", None)
-        if proxy is not None and proxy._pyroConnection is not None:
-            _closer.abandoned.put((proxy if self._owns_proxy else weakref.ref(proxy), self.streamId))
+        if proxy is None or proxy._pyroConnection is None:
+            return
+        if self._owns_proxy:
+            _closer.abandoned.put(proxy)
+        else:
+            proxy._pyroAbandoned.append(self.streamId)  # closed by the next call, or earlier by the thread
+            _closer.abandoned.put(weakref.ref(proxy))
 
 
 def close_stream(proxy: Proxy, stream_id: str) -> None:
@@ -124,7 +129,8 @@ class _Closer:
 
     def __init__(self) -> None:
         # SimpleQueue may be used in finalizers; it takes no lock of Python
-        self.abandoned: queue.SimpleQueue[tuple[Any, str]] = queue.SimpleQueue()
+        #: proxies that are not used any more, and weak references to those that have abandoned streams
+        self.abandoned: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()  # makes the thread start once
         if hasattr(os, "register_at_fork"):
@@ -144,10 +150,12 @@ class _Closer:
 
     def _run(self) -> None:
         while True:
-            holder, stream_id = self.abandoned.get()
+            holder = self.abandoned.get()
             proxy = holder() if isinstance(holder, weakref.ref) else holder
-            if proxy is not None:
-                proxy._pyroCloseStream(stream_id, release=not isinstance(holder, weakref.ref))
+            if proxy is holder:
+                proxy._pyroRelease()
+            elif proxy is not None:
+                proxy._pyroCloseStreams()
             del proxy, holder
 
 

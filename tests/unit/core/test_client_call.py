@@ -589,13 +589,13 @@ def test_dropped_stream(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     items = stream(line)
     proxy = line.proxy
     closed = threading.Event()
-    original = pyrolite.Proxy._pyroCloseStream
+    original = pyrolite.Proxy._pyroCloseStreams
 
-    def observed(self: pyrolite.Proxy, stream_id: str, release: bool) -> None:
-        original(self, stream_id, release)
+    def observed(self: pyrolite.Proxy) -> None:
+        original(self)
         closed.set()
 
-    monkeypatch.setattr(pyrolite.Proxy, "_pyroCloseStream", observed)
+    monkeypatch.setattr(pyrolite.Proxy, "_pyroCloseStreams", observed)
     with proxy._pyroLock:  # as during a call
         del items
         assert line.connection.sent == b""
@@ -606,6 +606,19 @@ def test_dropped_stream(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = line.connection.take_messages()
     assert line.serializer.loadsCall(first.data)[1:3] == ("close_stream", [STREAM_ID])
     assert (first.flags, line.serializer.loadsCall(second.data)[1]) == (FLAGS_ONEWAY, "add")
+
+
+def test_next_call_closes_dropped_streams(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[PRX-54]: whether or not the helper has come round to it."""
+    items = stream(line)
+    monkeypatch.setattr(pyrolite.Proxy, "_pyroCloseStreams", lambda self: None)
+    del items
+    assert line.connection.sent == b""
+    line.answer(8, seq=3)
+    assert line.proxy.add() == 8
+    first, second = line.connection.take_messages()
+    assert line.serializer.loadsCall(first.data)[1:3] == ("close_stream", [STREAM_ID])
+    assert line.serializer.loadsCall(second.data)[1] == "add"
 
 
 def test_dropped_stream_of_an_idle_proxy(line: Line) -> None:
