@@ -13,9 +13,8 @@ from pyrolite import compression
 from pyrolite.core import blob
 from pyrolite.core.context import CallState, correlation_from, current_context
 from pyrolite.core.exposure import (
-    exposed_methods,
+    find_method,
     get_exposed_property_value,
-    getAttribute,
     set_exposed_property_value,
 )
 from pyrolite.core.failure import ExceptionEncoder, is_interrupt, remote_form
@@ -142,7 +141,7 @@ class Dispatcher:
             elif name in _ATTRIBUTE_ACCESS:
                 result = self._access_attribute(target, name, vargs)
             else:
-                method = self._find_method(target, name)
+                method = find_method(target, name, self.config.REQUIRE_EXPOSE)
                 if flags & FLAGS_ONEWAY:
                     self._call_oneway(method, vargs, kwargs)
                     return _NO_ANSWER
@@ -180,19 +179,6 @@ class Dispatcher:
             raise DaemonError("unknown object")
         return self.instances.instance_for(registered, connection)
 
-    def _find_method(self, target: Any, name: str) -> Callable[..., Any]:
-        """The bound method ``name`` if clients may call it ([WIRE-72], [EXP-11]).
-
-        The class's metadata, which is cached, answers the usual case: the name is that of an exposed method. The flag
-        is still looked at on what is going to be called.
-        """
-        only_exposed = self.config.REQUIRE_EXPOSE
-        if name in exposed_methods(type(target), only_exposed):
-            method = getattr(target, name)
-            if not only_exposed or getattr(method, "_pyroExposed", False):
-                return method  # type: ignore[no-any-return]
-        return getAttribute(target, name, only_exposed)  # type: ignore[no-any-return]
-
     def _access_attribute(self, target: Any, kind: str, vargs: Any) -> Any:
         """Remote read or write of a property ([WIRE-95])."""
         access, count = _ATTRIBUTE_ACCESS[kind]
@@ -211,9 +197,10 @@ class Dispatcher:
             calls.append(entry)
         results: list[Any] = []
         limit, size = self.config.MAX_MESSAGE_SIZE, 0
+        only_exposed = self.config.REQUIRE_EXPOSE
         for name, args, kwargs in calls:
             try:
-                result = self._find_method(target, name)(*args, **(kwargs or {}))
+                result = find_method(target, name, only_exposed)(*args, **(kwargs or {}))
                 if type(result) not in _PLAIN_RESULTS and isinstance(result, Iterator):
                     raise TypeError(f"result of {name!r} is an iterator, which cannot be part of a batch")
                 if limit:

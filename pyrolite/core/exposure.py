@@ -15,8 +15,8 @@ __all__ = [
     "behavior",
     "callback",
     "expose",
-    "exposed_methods",
     "exposed_names",
+    "find_method",
     "getAttribute",
     "get_exposed_members",
     "get_exposed_property_value",
@@ -226,14 +226,25 @@ def _class_member(cls: type, name: str, only_exposed: bool) -> Any:
         return None
 
 
-def exposed_methods(cls: type, only_exposed: bool) -> Any:
-    """Set of the names that clients may call on instances of ``cls``; the quick way to them, for every request."""
+def find_method(obj: Any, name: str, only_exposed: bool) -> Any:
+    """The bound method ``name`` of ``obj`` if clients may call it ([WIRE-72], [EXP-11]).
+
+    What is cached of the class answers the usual case, in one step since every request comes here: the name is that of
+    an exposed method. The flag is still looked at on what is going to be called.
+
+    Raises:
+        AttributeError: private, unknown or unexposed.
+    """
+    cls = type(obj)
     entry = _members_cache.get(id(cls))
-    if entry is not None:
-        members = entry.results.get((only_exposed, False))
-        if members is not None:
-            return members["methods"]
-    return get_exposed_members(cls, only_exposed)["methods"]
+    members = entry.results.get((only_exposed, False)) if entry is not None else None
+    if members is None:
+        members = get_exposed_members(cls, only_exposed)
+    if name in members["methods"]:
+        member = getattr(obj, name)
+        if not only_exposed or getattr(member, "_pyroExposed", False):
+            return member
+    return getAttribute(obj, name, only_exposed)
 
 
 def reset_exposed_members(obj: Any, only_exposed: bool = True, as_lists: bool = False) -> None:

@@ -41,6 +41,16 @@ class MarshalSerializer(SerializerBase):
             return marshal.dumps(data, _VERSION)
         return super().dumps(data)
 
+    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+        # most calls have a few plain arguments: these need no conversion, and cannot fail
+        if type(vargs) is tuple and not kwargs and not self._hooked and type(obj) is type(method) is str:
+            for value in vargs:
+                if type(value) not in _SCALARS:
+                    break
+            else:
+                return marshal.dumps((obj, method, [*vargs], kwargs), _VERSION)
+        return super().dumpsCall(obj, method, vargs, kwargs)
+
     def _encode(self, data: Any) -> bytes:
         marshalled = self._marshalled(data, (data,))
         return marshal.dumps(self._graph(data), _VERSION) if marshalled is None else marshalled

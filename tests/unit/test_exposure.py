@@ -18,8 +18,8 @@ from pyrolite.core.exposure import (
     behavior,
     callback,
     expose,
-    exposed_methods,
     exposed_names,
+    find_method,
     get_exposed_members,
     get_exposed_property_value,
     getAttribute,
@@ -470,13 +470,31 @@ class TestMembers:
             gc.collect()
         assert [reference() for reference in references] == [None] * 20
 
-    def test_exposed_methods(self, thing_class: type) -> None:
-        """[EXP-9]: the quick way gives the same."""
-        for only_exposed in (True, False):
-            assert exposed_methods(thing_class, only_exposed) == {"exposed_method"} | (
-                set() if only_exposed else {"method", "__len__"}
-            )
-            assert exposed_methods(thing_class, only_exposed) is exposed_methods(thing_class, only_exposed)
+    @pytest.mark.parametrize("only_exposed", [True, False])
+    @pytest.mark.parametrize("name", ["exposed_method", "method", "missing", "_private", "__init__", "__len__"])
+    def test_find_method(self, thing_class: type, name: str, only_exposed: bool) -> None:
+        """[EXP-9], [EXP-11]: the quick way gives what the careful one gives, with and without a cached class."""
+        thing = thing_class()
+
+        def outcome(find: Any) -> Any:
+            try:
+                return find(thing, name, only_exposed)
+            except AttributeError as error:
+                return str(error)
+
+        expected = outcome(getAttribute)
+        assert outcome(find_method) == expected
+        assert outcome(find_method) == expected
+        reset_exposed_members(thing, only_exposed)
+        assert outcome(find_method) == expected
+
+    def test_find_method_looks_at_the_instance(self, thing_class: type) -> None:
+        """[EXP-11]: an unexposed function put in the place of an exposed method is refused."""
+        thing: Any = thing_class()
+        assert find_method(thing, "exposed_method", True)() == "exposed"
+        thing.exposed_method = lambda: "replaced"
+        with pytest.raises(AttributeError, match="unexposed attribute 'exposed_method'"):
+            find_method(thing, "exposed_method", True)
 
     def test_exposed_names(self, thing_class: type) -> None:
         """[DMN-81], [WIRE-67]"""
