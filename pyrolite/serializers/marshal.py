@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import re
 from collections.abc import Iterable
@@ -52,28 +53,34 @@ class MarshalSerializer(SerializerBase):
         return super().dumpsCall(obj, method, vargs, kwargs)
 
     def _encode(self, data: Any) -> bytes:
-        marshalled = self._marshalled(data, (data,))
-        return marshal.dumps(self._graph(data), _VERSION) if marshalled is None else marshalled
+        flat = self._flatness((data,))
+        if flat is not None:
+            with contextlib.suppress(ValueError):
+                marshalled = marshal.dumps(data, _VERSION)
+                if flat or _is_right(marshalled, data):
+                    return marshalled
+        return marshal.dumps(self._graph(data), _VERSION)
 
     def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
-        if type(vargs) is tuple:
-            vargs = list(vargs)
-        values = vargs if type(vargs) is list else (vargs,)
-        marshalled = self._marshalled((obj, method, vargs, kwargs), (*values, *kwargs.values()) if kwargs else values)
-        if marshalled is not None:
-            return marshalled
+        is_list = type(vargs) in (tuple, list)
+        values = vargs if is_list else (vargs,)
+        flat = self._flatness((*values, *kwargs.values()) if kwargs else values)
+        if flat is not None:
+            with contextlib.suppress(ValueError):
+                # made in place, since marshal marks what others refer to, and marks cost the receiver time
+                marshalled = marshal.dumps((obj, method, [*values] if is_list else vargs, kwargs), _VERSION)
+                if flat or _is_right(marshalled, (vargs, kwargs)):
+                    return marshalled
         # each argument is a top level value
-        args = [self._graph(value) for value in vargs] if type(vargs) is list else self._graph(vargs)
+        args = [self._graph(value) for value in vargs] if is_list else self._graph(vargs)
         named = {name: self._graph(value) for name, value in kwargs.items()} if kwargs else kwargs
         return marshal.dumps((obj, method, args, named), _VERSION)
 
-    def _marshalled(self, data: Any, values: Iterable[Any]) -> bytes | None:
-        """What marshal makes of ``data`` if it needs no conversion, else None.
+    def _flatness(self, values: Iterable[Any]) -> bool | None:
+        """Whether ``values``, those of the top level, are all atoms; None when one of them needs conversion.
 
-        Args:
-            data: what to write.
-            values: the values in it that are on the top level. Of other types than the builtin ones they have to be
-                converted, or refused although marshal could write them (code, Ellipsis).
+        Of other types than the builtin ones they have to be converted, or refused although marshal could write them
+        (code, Ellipsis).
         """
         if self._hooked:
             return None
@@ -83,15 +90,7 @@ class MarshalSerializer(SerializerBase):
                 if type(value) not in CONTAINERS:
                     return None
                 flat = False
-        try:
-            marshalled = marshal.dumps(data, _VERSION)
-        except ValueError:
-            return None
-        if flat or not _is_suspicious(marshalled):
-            return marshalled
-        # Without a complaint marshal writes circular references, and arrays, numpy values and so on as the bytes they
-        # occupy.
-        return marshalled if is_plain_tree(data, _EXTRA, _PATIENCE * len(marshalled)) else None
+        return flat
 
     def _graph(self, data: Any) -> Any:
         """``data`` with only types in it that marshal writes as what they are."""
@@ -113,6 +112,14 @@ _CODES: Final = (_REFERENCE, *(re.compile(code + rb"(?=.{3}\0)", re.DOTALL) for 
 _LARGE: Final = 1 << 24
 #: How much larger than what marshal wrote a graph may be as a tree.
 _PATIENCE: Final = 64
+
+
+def _is_right(marshalled: bytes, data: Any) -> bool:
+    """Whether marshal wrote ``data`` as what it is, as opposed to something in it that needs conversion.
+
+    Without a complaint marshal writes circular references, and arrays, numpy values and so on as the bytes they occupy.
+    """
+    return not _is_suspicious(marshalled) or is_plain_tree(data, _EXTRA, _PATIENCE * len(marshalled))
 
 
 def _is_suspicious(marshalled: bytes) -> bool:

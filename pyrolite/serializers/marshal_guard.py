@@ -20,6 +20,7 @@ from __future__ import annotations
 import marshal
 import os
 import re
+import sys
 from collections.abc import Callable
 from functools import cache
 from struct import Struct
@@ -87,7 +88,7 @@ def _refusal(reason: str) -> _Refusal:
 
 # ---------------------------------------------------------------------------------------------- small payloads
 
-_SMALL: Final = 2048  # bytes
+_SMALL: Final = 4096  # bytes
 _END_MARK: Final = 1 << 59 | int.from_bytes(os.urandom(7), "big")  # nobody knows it, so nobody can send it
 _FRAME_START: Final = b")\x02"
 _FRAME_END: Final = marshal.dumps(_END_MARK, 2)
@@ -109,14 +110,15 @@ def _safe_tokens() -> bytes:
     * There are no codes but those of data, and no integers above 75 bits; the payload is too small for many keys.
     * A count is below 256, and there are few containers: little is allocated in vain. (Depth: see _is_shallow.)
     * No reference leads to an unfinished container. References count the flagged values before them. A flagged
-      container is admitted only as the third value of a call (obj, method, vargs, kwargs), where its number is 2 at
-      most and references below 3 are not admitted; or as the first value, where its number is 0; or when it is empty;
-      or when few bytes follow, and none that could be a reference. So references lead to atoms and empty dicts only,
-      and expand nothing.
+      container is admitted only as the third value of a call (obj, method, vargs, kwargs) and the first argument in
+      it, where its number is 2 or 3 at most and references up to that are not admitted; or as the first value, where
+      its number is 0; or when it is empty; or when few bytes follow, and none that could be a reference. So references
+      lead to atoms and empty dicts only, and expand nothing.
     """
-    string = rb"[zZ\xda\xfa]" + _lengths(64)
+    string = rb"[zZ\xda\xfa]" + _lengths(256)
     flagged_container = rb"\xa9.|[\xdb\xa8\xbc\xbe].\0\0\0|\xfb"
-    start = rb"(\)\x04" + string + string + rb"[)\xa9].)|(" + flagged_container + rb")"
+    arguments = rb"(\xdb.\0\0\0(?:%s))|([)\xa9].|\[.\0\0\0(?:%s)?)" % (flagged_container, flagged_container)
+    start = rb"(?:\)\x04%s%s(?:%s)|(%s))?" % (string, string, arguments, flagged_container)
     tokens = [
         string,
         rb"[i\xe9]....",
@@ -126,7 +128,7 @@ def _safe_tokens() -> bytes:
         rb"\).",
         rb"\{",
         rb"\[.\0\0\0",
-        rb"r(?(1)[\x03-\xff]|(?(2)[\x01-\xff]|.))\0\0\0",
+        rb"r(?(1)[\x04-\xff]|(?(2)[\x03-\xff]|(?(3)[\x01-\xff]|.)))\0\0\0",
         rb"[stuaA\xf3\xf4\xf5\xe1\xc1](?=.\0\0\0)" + _lengths(64, 3),
         rb"[(<>].\0\0\0",
         rb"[y\xf9]................",
@@ -134,7 +136,8 @@ def _safe_tokens() -> bytes:
         rb"(?:" + flagged_container + rb")(?=.{0,300}\Z)(?!.*r.\0\0\0)",
         rb"[l\xec](?:" + b"|".join(_digits(count) for count in (2, 3, 4, 5)) + rb")",
     ]
-    return rb"(?s)(?:" + start + rb")?(?:" + b"|".join(tokens) + rb")*"
+    # there is one way to match only; Python 3.11 can be told, and need not keep the others in mind
+    return rb"(?s)" + start + rb"(?:" + b"|".join(tokens) + (rb")*+" if sys.version_info >= (3, 11) else rb")*")
 
 
 def _digits(count: int) -> bytes:

@@ -169,6 +169,38 @@ def test_attacks(attack: str) -> None:
         tracemalloc.stop()
 
 
+REQUEST = b")\x04\xda\x01o\xda\x01m"
+FLAGGED_CONTAINERS = (b"\xa9\x01", b"\xdb\x01\0\0\0", b"\xa8\x01\0\0\0", b"\xbc\x01\0\0\0", b"\xbe\x01\0\0\0", b"\xfbN")
+
+
+@pytest.mark.parametrize("argument", FLAGGED_CONTAINERS)
+@pytest.mark.parametrize("arguments", [b"[\x01\0\0\0", b"\xdb\x01\0\0\0", b"\xa9\x01", b")\x01"])
+def test_arguments_that_contain_themselves(arguments: bytes, argument: bytes) -> None:
+    """[HRD-1]: no argument of a call, flagged or not, can refer to itself or to the list of arguments."""
+    end = b"0" if argument.startswith(b"\xfb") else b""
+    flagged = 3 if arguments[0] > 127 else 2
+    for index in range(2, flagged + 1):
+        reference = b"r" + struct.pack("<I", index)
+        data = REQUEST + arguments + argument + b")\x01" + reference + end + b"\xfb0"
+        with pytest.raises(ValueError, match="malformed marshal data"):
+            marshal_guard.loads(data)
+
+
+def test_usual_calls_are_not_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls as Pyro4 and pyrolite write them, with a nested argument of 1 KB, are checked by the expression alone."""
+    monkeypatch.setattr(marshal_guard, "_scan", lambda _data: pytest.fail("was scanned"))
+    argument = {
+        "name": "x" * 200,
+        "rows": [{"id": number, "title": f"row {number}", "scores": [number, 2 * number]} for number in range(12)],
+        "position": {"x": 1.5, "y": -3},
+    }
+    arguments = [argument]
+    calls = [marshal.dumps(("obj", "echo", arguments, {}), 4), marshal.dumps(("obj", "echo", [argument], {}), 4)]
+    for data in calls:
+        assert marshal_guard.loads(data) == ("obj", "echo", [argument], {})
+    assert marshal_guard.loads(marshal.dumps(argument, 4)) == argument
+
+
 @pytest.mark.parametrize("padding", [0, 5000])
 def test_attacks_inside_of_other_data(padding: int) -> None:
     """[HRD-1]: large payloads take another way than small ones."""
@@ -182,7 +214,7 @@ def test_depth() -> None:
     """[SER-70]: 200 levels, by both ways."""
     for value in (nested(200), nested(200, [])[0], {"a": nested(198, (1,))}):
         assert marshal_guard.loads(marshal.dumps(value)) == value
-    wide = [nested(199), "x" * 3000]
+    wide = [nested(199), "x" * 6000]
     assert marshal_guard.loads(marshal.dumps(wide)) == wide
     for row in ((1, 2), {"a": 1}):
         rows = nested(198, [row] * 50)
@@ -194,7 +226,7 @@ def test_depth() -> None:
 def test_finished_containers_may_be_shared() -> None:
     """[SER-70]: references to completed objects are allowed, and stay references."""
     shared = [1, 2]
-    result = marshal_guard.loads(marshal.dumps([shared, shared, (shared, "x" * 3000)]))
+    result = marshal_guard.loads(marshal.dumps([shared, shared, (shared, "x" * 6000)]))
     assert result[0] is result[1]
     assert result[2][0] is result[0]
 
