@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
+#: The modules of the standard library; None where a distributor of Python has left them out.
+dbm: ModuleType | None = None
+sqlite3: ModuleType | None = None
+
 try:
-    from pyrolite.naming.storage.dbm import DbmStorage, dbm
-except ImportError:  # left out by some distributors of Python
-    dbm = None  # type: ignore[assignment]
-try:
-    from pyrolite.naming.storage.sql import SqlStorage, sqlite3
+    from pyrolite.naming.storage.dbm import DbmStorage
+    from pyrolite.naming.storage.dbm import dbm as _dbm
 except ImportError:
-    sqlite3 = None  # type: ignore[assignment]
+    pass
+else:
+    dbm = _dbm
+try:
+    from pyrolite.naming.storage.sql import SqlStorage
+    from pyrolite.naming.storage.sql import sqlite3 as _sqlite3
+except ImportError:
+    pass
+else:
+    sqlite3 = _sqlite3
 
 __all__ = ["DbmStorage", "SqlStorage", "dbm", "sqlite3"]

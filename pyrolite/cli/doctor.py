@@ -74,7 +74,7 @@ class Walk:
     def __init__(
         self, config: Configuration, key: bytes | None, timeout: float, report: Callable[[Step], object]
     ) -> None:
-        self.config = config.copy(COMMTIMEOUT=timeout, CONNECT_TIMEOUT=timeout, METADATA=True)
+        self.config: Configuration = config.copy(COMMTIMEOUT=timeout, CONNECT_TIMEOUT=timeout, METADATA=True)
         self.key = key
         self.timeout = timeout
         self.failed: Step | None = None

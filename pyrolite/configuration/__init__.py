@@ -470,7 +470,7 @@ class Configuration:
 
 
 #: The global configuration.
-config = Configuration()
+config: Configuration = Configuration()
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from typing import Final
 
 __all__ = ["run_in_background"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 #: Seconds that a thread without work waits for some before it ends.
 IDLE_SECONDS: Final = 5.0

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteFailure", "call_with_blob", "exchange", "outgoing_annotations"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 _RESULT_ONLY: Final = frozenset((MSG_RESULT,))
 #: After reporting one of these, a server may hang up.
@@ -64,7 +64,7 @@ class RemoteFailure:
     __slots__ = ("error",)
 
     def __init__(self, error: Exception) -> None:
-        self.error = error
+        self.error: Exception = error
 
 
 def exchange(  # noqa: C901, PLR0912, PLR0915 - the way of every call, in one piece to be quick

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Offer", "Welcome", "open_connection"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 _ANSWERS: Final = frozenset((MSG_CONNECTOK, MSG_CONNECTFAIL))
 _MARSHAL: Final = 3

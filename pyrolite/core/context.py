@@ -283,4 +283,4 @@ _FIELDS: Final = (
     "correlation_id",
 )
 
-current_context = _CallContext()
+current_context: _CallContext = _CallContext()

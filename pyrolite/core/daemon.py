@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Daemon", "pyroObjectToAutoProxy"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 _REQUESTS: Final = frozenset((MSG_INVOKE, MSG_PING))
 
@@ -109,7 +109,7 @@ class Daemon:
             self.locationStr: str = self.transportServer.locationStr
             if getattr(self.transportServer, "respects_hold", False):
                 self._pyroOnewayPool.on_room = self.transportServer.wakeup
-            self.natLocationStr = self._pyroNatLocation(nathost, natport)
+            self.natLocationStr: str | None = self._pyroNatLocation(nathost, natport)
             self._registry.add(interface(self), constants.DAEMON_NAME, force=True)
         except BaseException:
             if self.transportServer is not None:

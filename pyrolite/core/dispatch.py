@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Dispatcher"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 _SPECIAL_PAYLOAD: Final = FLAGS_KEEPSERIALIZED | FLAGS_COMPRESSED
 #: What positional and keyword arguments arrive as ([WIRE-70]).
@@ -110,7 +110,7 @@ class Dispatcher:
         self.owner = owner
         self.config = config
         self.hmac_key: bytes | None = None
-        self.failures = ExceptionEncoder(config)
+        self.failures: ExceptionEncoder = ExceptionEncoder(config)
 
     # ---- the walk of a request
 

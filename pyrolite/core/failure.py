@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExceptionEncoder", "is_interrupt", "remote_form", "safe_text"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 #: Attributes of pyrolite's errors that tell of a connection of this side.
 _OWN_NOTES: Final = ("pyroMsg", "partialData")

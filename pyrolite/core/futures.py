@@ -17,7 +17,7 @@ from pyrolite.core.background import run_in_background
 
 __all__ = ["Future", "FutureResult", "_ExceptionWrapper"]
 
-log = logging.getLogger("pyrolite.futures")
+log: logging.Logger = logging.getLogger("pyrolite.futures")
 
 _EVALUATED: Final = "the future has already been evaluated"
 
@@ -58,7 +58,7 @@ class FutureResult:
         self.callchain: list[ChainEntry] = []
         self.exceptionhandler: Callable[[BaseException], Any] | None = None
         # protects all attributes; a leaf lock, never held while a function of the program runs
-        self.valueLock = threading.Lock()
+        self.valueLock: threading.Lock = threading.Lock()
         self._changed = threading.Condition(self.valueLock)
         self._ready = False
         self._value: Any = None
@@ -145,7 +145,9 @@ class FutureResult:
             self._changed.notify_all()
             return None
 
-    value = property(get_value, set_value, doc="The value, waited for; raises what took its place. Can be assigned.")
+    value: property = property(
+        get_value, set_value, doc="The value, waited for; raises what took its place. Can be assigned."
+    )
 
     def set_cancelled(self) -> None:
         """Make the result an exception, ``RuntimeError`` ([FUT-7])."""
@@ -241,8 +243,8 @@ class Future:
         self.chain: list[ChainEntry] = []
         self.exceptionhandler: Callable[[BaseException], Any] | None = None
         self.call_delay: float = 0
-        self.cancelled = False
-        self.completed = False
+        self.cancelled: bool = False
+        self.completed: bool = False
         # protects all attributes and is signalled when they change; a leaf lock
         self._changed = threading.Condition(threading.Lock())
         self._result: FutureResult | None = None

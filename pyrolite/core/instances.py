@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InstanceTable"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 
 class InstanceTable:

@@ -28,7 +28,7 @@ from pyrolite.wire.message import (
 
 __all__ = ["Message", "secure_compare"]
 
-log = logging.getLogger("pyrolite.message")
+log: logging.Logger = logging.getLogger("pyrolite.message")
 
 
 class Message:
@@ -65,14 +65,14 @@ class Message:
         hmac_key: bytes | None = None,
     ) -> None:
         self.type = msgType
-        self.flags = flags
+        self.flags: int = flags
         self.seq = seq
         self.data: Buffer = databytes
-        self.data_size = len(databytes)
+        self.data_size: int = len(databytes)
         self.serializer_id = serializer_id
         self.annotations: dict[str, Buffer] = dict(annotations or {})
-        self.hmac_key = bytes(hmac_key) if hmac_key else None
-        self.annotations_size = len(v48.encode_annotations(self.annotations))
+        self.hmac_key: bytes | None = bytes(hmac_key) if hmac_key else None
+        self.annotations_size: int = len(v48.encode_annotations(self.annotations))
         if self.hmac_key:
             self.annotations.pop(ANNOTATION_HMAC, None)
             self.annotations[ANNOTATION_HMAC] = self.hmac()

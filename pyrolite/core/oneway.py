@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnewayPool"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 #: Seconds that a thread without work waits for some before it ends.
 _IDLE_SECONDS = 5.0

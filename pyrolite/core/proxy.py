@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Proxy"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 _RESULT_ONLY: Final = frozenset((MSG_RESULT,))
 #: Seconds between two attempts of `Proxy._pyroReconnect`.

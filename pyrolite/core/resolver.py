@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_nameserver", "resolve", "resolve_for_connection"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 #: Makes a proxy for a name server.
 ProxyFactory: TypeAlias = "Callable[[URI], Proxy]"

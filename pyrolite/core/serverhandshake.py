@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["shake_hands"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 _CONNECT_ONLY: Final = frozenset((MSG_CONNECT,))
 _MARSHAL: Final = 3

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream", "StreamTable", "peer_identity"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 
 class Stream(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pyrolite.configuration import config
 from pyrolite.errors import PyroError
@@ -34,7 +34,9 @@ class URI:
     Thread safety: none while fields are being changed.
     """
 
-    uriRegEx = re.compile(r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S+?)(?:@(?P<location>.+?))?\n?\Z")
+    uriRegEx: ClassVar[re.Pattern[str]] = re.compile(
+        r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S+?)(?:@(?P<location>.+?))?\n?\Z"
+    )
 
     protocol: str
     object: Any

@@ -12,7 +12,7 @@ from pyrolite.wire.message import ANNOTATION_CORRELATION, ANNOTATION_HMAC, Buffe
 
 __all__ = ["log_frame", "log_sent"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 #: Longer payloads are cut in the log, in bytes.
 _LONGEST: Final = 4096

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoCleaner"]
 
-log = logging.getLogger("pyrolite.naming")
+log: logging.Logger = logging.getLogger("pyrolite.naming")
 
 _KEPT: Final = frozenset((constants.NAMESERVER_NAME, constants.DAEMON_NAME))
 #: Seconds to wait for a connection when COMMTIMEOUT is not set.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Iterable
 from types import TracebackType
@@ -16,7 +17,7 @@ from pyrolite.socketserver.wakeup import Waker, wait_readable
 
 __all__ = ["BroadcastServer"]
 
-log = logging.getLogger("pyrolite.naming")
+log: logging.Logger = logging.getLogger("pyrolite.naming")
 
 REQUEST: Final = b"GET_NSURI"
 #: Bytes of a datagram that are looked at.
@@ -31,7 +32,7 @@ class _Transport:
 
     def __init__(self, server: BroadcastServer) -> None:
         self._server = server
-        self.sockets = [server]
+        self.sockets: list[BroadcastServer] = [server]
 
     def events(self, eventsockets: Iterable[Any]) -> None:
         """Answer the requests that have arrived."""
@@ -65,15 +66,18 @@ class BroadcastServer:
         bind = (host or "::", bcport, 0, 0) if ipv6 else (host, bcport)
         self._waker = Waker()
         try:
-            self.sock = createBroadcastSocket(bind, reuseaddr=config.SOCK_REUSE, timeout=RECEIVE_TIMEOUT, ipv6=ipv6)
+            self.sock: socket.socket = createBroadcastSocket(
+                bind, reuseaddr=config.SOCK_REUSE, timeout=RECEIVE_TIMEOUT, ipv6=ipv6
+            )
         except BaseException:
             self._waker.close()
             raise
-        self.running = True
+        self.running: bool = True
         self._serving: threading.Thread | None = None
         self._name: str = host or self.sock.getsockname()[0]
-        self.locationStr = f"[{self._name}]:{self.getPort()}" if ":" in self._name else f"{self._name}:{self.getPort()}"
-        self.transportServer = _Transport(self)
+        shown = f"[{self._name}]" if ":" in self._name else self._name
+        self.locationStr: str = f"{shown}:{self.getPort()}"
+        self.transportServer: _Transport = _Transport(self)
         log.info("ns broadcast server created on %s", self.locationStr)
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ from pyrolite.socketserver.interface import DEFAULT_DRAIN
 
 __all__ = ["NameServer", "NameServerDaemon", "type_meta"]
 
-log = logging.getLogger("pyrolite.naming")
+log: logging.Logger = logging.getLogger("pyrolite.naming")
 
 #: Metadata of the name server's own entry ([NS-2]): clients of all kinds find what they look for.
 OWN_METADATA: Final = frozenset(

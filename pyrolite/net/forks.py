@@ -7,7 +7,7 @@ import os
 __all__ = ["generation"]
 
 #: Number of forks between the first process and this one. What remembers another number belongs to a parent process.
-generation = 0
+generation: int = 0
 
 
 def _in_child() -> None:

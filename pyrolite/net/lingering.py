@@ -18,7 +18,7 @@ from typing import Final
 
 __all__ = ["LINGER_SECONDS", "close_later"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 #: How long to wait for the other end, and how many connections may do so at the same time.
 LINGER_SECONDS: Final = 2.0

@@ -33,7 +33,7 @@ __all__ = [
     "unregister_dict_to_class",
 ]
 
-log = logging.getLogger("pyrolite.serializers")
+log: logging.Logger = logging.getLogger("pyrolite.serializers")
 
 _T = TypeVar("_T")
 

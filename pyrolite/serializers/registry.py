@@ -20,7 +20,7 @@ from pyrolite.serializers.serpent import SerpentSerializer
 
 __all__ = ["_serializers", "_serializers_by_id", "get_serializer", "get_serializer_by_id"]
 
-log = logging.getLogger("pyrolite.serializers")
+log: logging.Logger = logging.getLogger("pyrolite.serializers")
 
 _CLASSES: Final[dict[str, type[SerializerBase]]] = {
     "serpent": SerpentSerializer,

@@ -71,7 +71,7 @@ class Acceptor:
         if unixsocket:
             _remove_stale_socket(unixsocket)
         if unixsocket and unixsocket_mode is not None:
-            self.sock = _private_unix_socket(unixsocket, unixsocket_mode)
+            self.sock: socket.socket = _private_unix_socket(unixsocket, unixsocket_mode)
         else:
             self.sock = sockets.createSocket(
                 bind=unixsocket or (host or "", port),
@@ -84,7 +84,7 @@ class Acceptor:
         self._pid = os.getpid()
         self.sock.setblocking(False)
         self._unixsocket = unixsocket
-        self.location = self._location(host)
+        self.location: str = self._location(host)
         self._inherits: bool | None = None  # whether accepted sockets have our options; found out at the first one
         self._pause = 0.0
         self._paused_until = 0.0

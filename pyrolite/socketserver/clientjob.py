@@ -18,7 +18,7 @@ from pyrolite.socketserver.threadpool import Worker
 
 __all__ = ["BRIEF_WAIT", "ClientConnectionJob", "ConnectionHost"]
 
-log = logging.getLogger("pyrolite.threadpoolserver")
+log: logging.Logger = logging.getLogger("pyrolite.threadpoolserver")
 
 #: Seconds that a worker waits for the next request in the plain receive call, before it may be lent to other clients.
 BRIEF_WAIT: Final = 0.002
@@ -78,14 +78,14 @@ class ClientConnectionJob:
         host: ConnectionHost | None = None,
         timeout: float = 0.0,
     ) -> None:
-        self.csock = SocketConnection(clientSocket, peer_address=clientAddr)
-        self.caddr = clientAddr
-        self.daemon = daemon
-        self.host = host
-        self.timeout = timeout
-        self.handshaken = False
+        self.csock: SocketConnection = SocketConnection(clientSocket, peer_address=clientAddr)
+        self.caddr: Any = clientAddr
+        self.daemon: Any = daemon
+        self.host: ConnectionHost | None = host
+        self.timeout: float = timeout
+        self.handshaken: bool = False
         #: the TLS negotiation is not complete
-        self.tls_pending = host is not None and isinstance(clientSocket, ssl.SSLSocket)
+        self.tls_pending: bool = host is not None and isinstance(clientSocket, ssl.SSLSocket)
         #: why a worker has to end the connection, which runs hooks of user code; None: it need not
         self.failure: Exception | None = None
         #: bytes of an incomplete message that had arrived when its time began to run in the lobby; None: there is none

@@ -34,7 +34,7 @@ from pyrolite.socketserver.interface import (
 
 __all__ = ["ConnectionOwner", "EventConnections"]
 
-log = logging.getLogger("pyrolite.multiplexserver")
+log: logging.Logger = logging.getLogger("pyrolite.multiplexserver")
 
 #: While more bytes than these wait to be sent to a client, nothing is read from it ([HRD-12]).
 OUTPUT_LIMIT: Final = 1 << 20
@@ -69,7 +69,7 @@ class EventConnections:
         self._owner = owner
         self._config = configuration
         self._open: set[SocketConnection] = set()
-        self.total = 0
+        self.total: int = 0
         self._pending: _Deadlines = OrderedDict()  # the handshake is not complete
         self._denied: dict[SocketConnection, str] = {}  # those of them that are going to be refused
         self._negotiating: set[SocketConnection] = set()  # and those whose TLS negotiation is not complete

@@ -23,7 +23,7 @@ from pyrolite.socketserver.wakeup import Waker, wait_readable
 
 __all__ = ["SocketServer_ExistingConnection"]
 
-log = logging.getLogger("pyrolite.existingconnectionserver")
+log: logging.Logger = logging.getLogger("pyrolite.existingconnectionserver")
 
 
 class SocketServer_ExistingConnection:
@@ -38,8 +38,8 @@ class SocketServer_ExistingConnection:
         self.daemon: Any = None
         self.sock: socket.socket | None = None
         self.conn: SocketConnection | None = None
-        self.locationStr = ""
-        self.shutting_down = False
+        self.locationStr: str = ""
+        self.shutting_down: bool = False
         self._config: Configuration
         self._waker: Waker | None = None
         self._loop_thread: threading.Thread | None = None

@@ -33,7 +33,7 @@ from pyrolite.socketserver.wakeup import Waker
 
 __all__ = ["Lobby"]
 
-log = logging.getLogger("pyrolite.threadpoolserver")
+log: logging.Logger = logging.getLogger("pyrolite.threadpoolserver")
 
 #: Shortest time in line, in seconds: a worker that has just answered needs a moment to come back.
 SHORTEST_WAIT: Final = 5 * BRIEF_WAIT

@@ -22,7 +22,7 @@ from pyrolite.socketserver.wakeup import Waker
 
 __all__ = ["SocketServer_Multiplex"]
 
-log = logging.getLogger("pyrolite.multiplexserver")
+log: logging.Logger = logging.getLogger("pyrolite.multiplexserver")
 
 #: Seconds that the end waits for the loop's thread, and for clients to take queued answers.
 END_WAIT: Final = 0.3
@@ -43,8 +43,8 @@ class SocketServer_Multiplex:
     def __init__(self) -> None:
         self.daemon: Any = None
         self.sock: socket.socket | None = None
-        self.locationStr = ""
-        self.shutting_down = False
+        self.locationStr: str = ""
+        self.shutting_down: bool = False
         #: permissions of the Unix domain socket's file, None: those of the process; to be set before `init` ([SEC-2])
         self.unixsocket_mode: int | None = None
         #: shared with the servers that are combined with this one; each key's data is the server it belongs to

@@ -22,7 +22,7 @@ from pyrolite.socketserver.wakeup import Waker, wait_readable
 
 __all__ = ["Job", "NoFreeWorkersError", "Pool", "PoolError", "Worker"]
 
-log = logging.getLogger("pyrolite.threadpool")
+log: logging.Logger = logging.getLogger("pyrolite.threadpool")
 
 #: What a worker runs: anything that can be called without arguments.
 Job: TypeAlias = Callable[[], object]
@@ -49,7 +49,7 @@ class Worker(threading.Thread):
         super().__init__(daemon=True, name=f"Pyro-Worker-{next(_numbers)}")
         self.pool = pool
         #: True while the worker's job is between two requests: within moments it takes from the line or can be lent
-        self.between = False
+        self.between: bool = False
         #: the job that a lent worker runs next; protected by the lock of the pool
         self.assigned: Job | None = None
         #: the job that runs now
@@ -122,10 +122,10 @@ class Pool:
             raise ValueError("minimum threadpool size must be less than or equal to max size")
         self.idle: set[Worker] = set()
         self.busy: set[Worker] = set()
-        self.closed = False
+        self.closed: bool = False
         #: True when a worker between two requests has to look up: jobs wait in line, or the end is near. Read without
         #: the lock, so that a busy connection pays one attribute access for it.
-        self.attention = False
+        self.attention: bool = False
         self._ending = False
         # protects all sets and queues below and above; taken last, never held over foreign code or waiting
         self._lock = threading.Lock()

@@ -27,7 +27,7 @@ from pyrolite.socketserver.wakeup import Waker
 
 __all__ = ["ClientConnectionJob", "Housekeeper", "SocketServer_Threadpool"]
 
-log = logging.getLogger("pyrolite.threadpoolserver")
+log: logging.Logger = logging.getLogger("pyrolite.threadpoolserver")
 
 #: Seconds that the end waits for connections that have been broken.
 HANG_UP_WAIT: Final = 0.3
@@ -44,10 +44,10 @@ class Housekeeper(threading.Thread):
     def __init__(self, daemon: Any, on_exit: Callable[[BaseException], None] | None = None) -> None:
         super().__init__(daemon=True, name="housekeeper")
         self.pyroDaemon = daemon
-        self.stop = threading.Event()
+        self.stop: threading.Event = threading.Event()
         configuration = configuration_of(daemon)
         period = min(configuration.POLLTIMEOUT or 0, max(configuration.COMMTIMEOUT or 0, 5))
-        self.waittime = max(SHORTEST_PERIOD, period)
+        self.waittime: float = max(SHORTEST_PERIOD, period)
         self._on_exit = on_exit
 
     def run(self) -> None:
@@ -72,10 +72,10 @@ class SocketServer_Threadpool:
     def __init__(self) -> None:
         self.daemon: Any = None
         self.sock: socket.socket | None = None
-        self.locationStr = ""
+        self.locationStr: str = ""
         self.pool: Pool | None = None
         self.housekeeper: Housekeeper | None = None
-        self.shutting_down = False
+        self.shutting_down: bool = False
         #: permissions of the Unix domain socket's file, None: those of the process; to be set before `init` ([SEC-2])
         self.unixsocket_mode: int | None = None
         self._pid = 0  # the process that serves; a child that is forked off must not touch the connections ([HRD-33])

@@ -11,6 +11,8 @@ from typing import Any, Final
 from pyrolite.commandline import Lifetime, OptionParser, checked_port, errors_in_one_line, hmac_key, say
 from pyrolite.configuration import config
 from pyrolite.core import URI, Daemon, Proxy, _locateNS, expose, oneway
+from pyrolite.naming.broadcast import BroadcastServer
+from pyrolite.naming.server import NameServerDaemon
 from pyrolite.naming.service import NO_KEY_WARNING, address_named, startNS
 
 __all__ = ["EchoServer"]
@@ -132,8 +134,11 @@ class NameServer(threading.Thread):
         super().__init__(name="pyrolite-nameserver", daemon=True)
         self.hostname = hostname
         self.hmac = hmac
+        self.uri: URI
+        self.ns_daemon: NameServerDaemon
+        self.bc_server: BroadcastServer | None
         self.uri, self.ns_daemon, self.bc_server = startNS(hostname, hmac=hmac)
-        self.started = threading.Event()
+        self.started: threading.Event = threading.Event()
 
     def run(self) -> None:
         """Serve until `stop`."""

@@ -34,9 +34,9 @@ class MemoryConnection:
 
     def __init__(self, incoming: Buffer = b"", objectId: str | None = None) -> None:
         self.objectId = objectId
-        self.closed = False
+        self.closed: bool = False
         #: everything that was sent and not yet taken by `take_messages`
-        self.sent = bytearray()
+        self.sent: bytearray = bytearray()
         self.pyroInstances: dict[type, Any] = {}
         self.tracked_resources: weakref.WeakSet[Any] = weakref.WeakSet()
         self._incoming = bytearray(incoming)

@@ -103,7 +103,7 @@ class _Application:
         return _homepage(environ, parameters, start_response)
 
 
-pyro_app = _Application()
+pyro_app: _Application = _Application()
 
 
 def _web() -> Any:

@@ -22,7 +22,7 @@ from pyrolite.naming.storage.sortednames import SortedNames
 
 __all__ = ["DbmStorage", "dbm"]
 
-log = logging.getLogger("pyrolite.naming_storage")
+log: logging.Logger = logging.getLogger("pyrolite.naming_storage")
 
 #: A journal of this size in bytes is written anew, if it is also several times larger than what it stands for.
 LARGE_JOURNAL: Final = 1 << 20
@@ -44,7 +44,7 @@ class DbmStorage(Storage):
 
     def __init__(self, dbmfile: str | os.PathLike[str]) -> None:
         super().__init__()
-        self.dbmfile = os.fspath(dbmfile)
+        self.dbmfile: str = os.fspath(dbmfile)
         self._path = Path(self.dbmfile)
         self._closed = False
         self._table: dict[str, str] = {}

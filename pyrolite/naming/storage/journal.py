@@ -42,10 +42,10 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size = 0  # bytes, to see when it is worth saving the table
+        self.size: int = 0  # bytes, to see when it is worth saving the table
         self._descriptor = _open_locked(path)
         try:
-            self.changes = self._read()
+            self.changes: list[list[Any]] = self._read()
         except BaseException:
             self.close()
             raise

@@ -69,7 +69,7 @@ class SqlStorage(Storage):
             )
         if not dbfile:  # SQLite would take that for a temporary file
             raise ValueError("no file given for the SQL storage")
-        self.dbfile = os.fspath(dbfile)
+        self.dbfile: str = os.fspath(dbfile)
         with self._errors("open"):
             self._connection = sqlite3.connect(
                 self.dbfile, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
