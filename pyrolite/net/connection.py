@@ -24,6 +24,7 @@ from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - 
 from pyrolite.net import lingering, sockets
 from pyrolite.wire.framing import FrameReader
 from pyrolite.wire.message import Buffer, Frame
+from pyrolite.wire.v48 import is_whole, read_whole
 
 __all__ = ["SocketConnection"]
 
@@ -127,17 +128,22 @@ class SocketConnection:
             ProtocolError, MessageTooLargeError, SecurityError: as `FrameReader.next_frame`.
         """
         reader = self._reader
-        if reader.rest or reader.collecting:
-            frame = reader.next_frame(types, hmac_key, max_size)
+        if not reader.rest and not reader.collecting:
+            try:
+                data = self.sock.recv(RECEIVE_SIZE)
+            except OSError as error:
+                data = self._recv_again(error)
+            if not data:
+                raise self._closed()
+            reader.rest = data
+        frame: Frame | None
+        if reader.plain:  # nearly always
+            frame = read_whole(reader.rest, types, hmac_key, max_size)
             if frame is not None:
+                reader.rest = b""
                 return frame
-        try:
-            data = self.sock.recv(RECEIVE_SIZE)
-        except OSError as error:
-            data = self._recv_again(error)
-        if not data:
-            raise self._closed()
-        return reader.read(data, types, hmac_key, max_size) or self._receive_rest(types, hmac_key, max_size)
+        frame = reader.next_frame(types, hmac_key, max_size)
+        return self._receive_rest(types, hmac_key, max_size) if frame is None else frame
 
     def _receive_rest(self, types: Collection[int] | None, hmac_key: bytes | None, max_size: int) -> Frame:
         """The message did not come in one piece: go on until it is complete."""
@@ -288,7 +294,7 @@ class SocketConnection:
             self.eof = True
             return True
         if data:
-            reader.feed(data)
+            reader.rest = data
         else:
             self.eof = True
         return True
@@ -322,10 +328,12 @@ class SocketConnection:
                 size = reader.wanted if reader.collecting else RECEIVE_SIZE
                 data = self.sock.recv(size) if self._tls else self.sock.recv(size, _DONT_WAIT)
                 progress = True
-                if data:
+                if not data:
+                    self.eof = True
+                elif reader.rest or reader.collecting:
                     reader.feed(data)
                 else:
-                    self.eof = True
+                    reader.rest = data
                 # bytes that the TLS layer has decrypted already cause no further event of the selector ([SRV-39])
                 if not self._tls or not self.sock.pending():  # type: ignore[attr-defined]
                     break
@@ -338,7 +346,8 @@ class SocketConnection:
 
     def frame_ready(self, max_size: int = 0) -> bool:
         """Whether `receive_frame` would return or raise at once: a message is complete, or it never will be."""
-        return self._reader.ready(max_size) or self.eof
+        reader = self._reader
+        return (reader.plain and is_whole(reader.rest)) or reader.ready(max_size) or self.eof
 
     # ---- sending
 

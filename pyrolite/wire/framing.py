@@ -60,7 +60,7 @@ class FrameReader:
     # rest[_pos:] are the bytes not consumed yet. While a large message is being collected, rest is what belongs to the
     # next one, _header is its checked header, _head the bytes of header and annotations, _parts the pieces of its
     # payload, of which _missing bytes have not arrived yet. _codec is None until the first six bytes are there.
-    __slots__ = ("_codec", "_head", "_header", "_missing", "_parts", "_pos", "collecting", "rest")
+    __slots__ = ("_codec", "_head", "_header", "_missing", "_parts", "_pos", "collecting", "plain", "rest")
 
     def __init__(self) -> None:
         self._codec: Codec | None = None
@@ -68,9 +68,13 @@ class FrameReader:
         #: a large message is being collected. For a quick look only: `buffered` counts
         self.rest: bytes = b""
         self._pos = 0
+        #: whether ``rest`` begins with a message of protocol 48. When it is exactly one, the owner of the connection may
+        #: take it with `v48.read_whole` and empty ``rest``; and when it is empty, fill it, as long as nothing is being
+        #: collected. Nearly all messages go this short way.
+        self.plain = False
         self._header: Header | None = None
         #: whether a large message is being collected
-        self.collecting = False
+        self.collecting: bool = False
         self._head = b""
         self._parts: list[bytes] = []
         self._missing = 0
@@ -83,6 +87,7 @@ class FrameReader:
     def _choose_codec(self) -> Codec | None:
         if self.buffered >= _TELLING:
             self._codec = codec_for(self.rest[self._pos : self._pos + _TELLING])
+            self.plain = self._codec is _V48 and not self._pos
         return self._codec
 
     @property
@@ -115,17 +120,9 @@ class FrameReader:
         if self.rest:
             self.rest = self.rest[self._pos :] + data
             self._pos = 0
+            self.plain = self._codec is _V48
         else:
             self.rest = data
-
-    def read(self, data: bytes, types: Collection[int] | None, hmac_key: bytes | None, max_size: int) -> Frame | None:
-        """As `feed` and then `next_frame`, quicker when nothing is buffered and ``data`` is one whole message."""
-        if self._codec is _V48 and not self.rest and not self.collecting:
-            frame = v48.read_whole(data, types, hmac_key, max_size)
-            if frame is not None:
-                return frame
-        self.feed(data)
-        return self._next_frame(types, hmac_key, max_size)
 
     def next_frame(
         self, types: Collection[int] | None = None, hmac_key: bytes | None = None, max_size: int = 0
@@ -140,15 +137,6 @@ class FrameReader:
             MessageTooLargeError: the message exceeds ``max_size``.
             SecurityError: HMAC digest and key do not match.
         """
-        if self._codec is _V48 and not self._pos and self._header is None:
-            frame = v48.read_whole(self.rest, types, hmac_key, max_size)
-            if frame is not None:
-                self.rest = b""
-                return frame
-        return self._next_frame(types, hmac_key, max_size)
-
-    def _next_frame(self, types: Collection[int] | None, hmac_key: bytes | None, max_size: int) -> Frame | None:
-        """The careful way, for all messages."""
         codec = self._codec or self._choose_codec()
         if codec is None:
             return None
@@ -184,9 +172,6 @@ class FrameReader:
 
     def ready(self, max_size: int = 0) -> bool:
         """Whether `next_frame` has something to say: a complete message is there, or an error is certain."""
-        rest = self.rest
-        if self._codec is _V48 and not self._pos and v48.is_whole(rest):
-            return True
         if self._header is not None:
             return not self._missing
         codec = self._codec or self._choose_codec()
@@ -209,13 +194,16 @@ class FrameReader:
         """The bytes before ``position`` of ``rest`` have been consumed."""
         if position == len(self.rest):
             self.rest, self._pos = b"", 0
+            self.plain = self._codec is _V48
         else:
             self._pos = position
+            self.plain = False
 
     def take(self, size: int) -> bytes:
         """Up to ``size`` raw bytes from the front of the stream, for readers that parse messages themselves."""
         if self._header is not None:  # give up collecting: hand out the raw bytes again
             self.rest, self._pos = b"".join((self._head, *self._parts, self.rest[self._pos :])), 0
+            self.plain = self._codec is _V48
             self._stop_collecting()
         pos = self._pos
         taken = self.rest[pos : pos + size]
@@ -229,6 +217,7 @@ class FrameReader:
         self._parts = [self.rest[start:]]
         self._missing = header[3] - len(self._parts[0])
         self.collecting = True
+        self.plain = False
         self.rest, self._pos = b"", 0
 
     def _stop_collecting(self) -> None:
@@ -237,6 +226,7 @@ class FrameReader:
         self._parts = []
         self._missing = 0
         self.collecting = False
+        self.plain = self._codec is _V48 and not self._pos
 
 
 def read_frame(

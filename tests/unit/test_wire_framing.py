@@ -80,12 +80,39 @@ class TestSmallMessages:
         assert reader.rest == b""
         assert reader.buffered == 0
 
-    def test_read_in_one_step(self, reader: FrameReader) -> None:
-        """[WIRE-1]: `read` gives what `feed` and `next_frame` give, whatever is buffered before."""
+    def test_short_way(self, reader: FrameReader) -> None:
+        """[WIRE-1]: `plain` tells whether a message begins with ``rest``, and can be taken or put there at once."""
         first, second, third = (message(seq=number) for number in (1, 2, 3))
-        seen = [reader.read(piece, None, None, 0) for piece in (first, second, third[:20], third[20:] + first[:5])]
-        assert [frame.seq if frame else None for frame in seen] == [1, 2, None, 3]
-        assert reader.buffered == 5
+        assert not reader.plain  # the protocol is not known yet
+        reader.feed(first)
+        reader.next_frame()
+        assert reader.plain
+        reader.rest = second + third
+        assert (frame := reader.next_frame()) is not None
+        assert frame.seq == 2
+        assert not reader.plain  # the third is in the midst of it
+        reader.feed(first[:5])
+        assert reader.plain
+        assert (frame := reader.next_frame()) is not None
+        assert frame.seq == 3
+        reader.feed(first[5:])
+        assert reader.plain
+        assert reader.rest == first
+
+    def test_short_way_around_a_large_message(self, reader: FrameReader) -> None:
+        """[WIRE-1]: while a large message is being collected, there is no short way."""
+        large, small = message(bytes(LARGE)), message()
+        reader.feed(small)
+        reader.next_frame()
+        reader.feed(large[:100])
+        assert reader.plain
+        assert reader.next_frame() is None
+        assert not reader.plain
+        reader.feed(large[100:] + small)
+        assert not reader.plain
+        assert reader.next_frame() is not None
+        assert reader.plain
+        assert reader.rest == small
 
     def test_take(self, reader: FrameReader) -> None:
         """[WIRE-125]: raw bytes from the front; a message behind them can still be read."""
