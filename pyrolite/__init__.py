@@ -53,6 +53,7 @@ from pyrolite.core import (  # noqa: E402
 )
 from pyrolite.core import _locateNS as locateNS  # noqa: E402
 from pyrolite.core import _resolve as resolve  # noqa: E402
+from pyrolite.core.interfaces import typed  # noqa: E402
 from pyrolite.futures import Future  # noqa: E402
 from pyrolite.pyro4alias import install_as_Pyro4  # noqa: E402
 
@@ -82,5 +83,6 @@ __all__ = [
     "resolve",
     "serializers",
     "socketutil",
+    "typed",
     "util",
 ]

@@ -30,9 +30,9 @@ examples:
                                                           for servers with REQUIRE_EXPOSE off
 
 A client uses it so:
-  from typing import cast
   from stock import Stock
-  stock = cast(Stock, pyrolite.Proxy("PYRONAME:example.stock"))
+  with pyrolite.Proxy("PYRONAME:example.stock") as proxy:
+      stock = pyrolite.typed(Stock, proxy)
 
 Exit code: 0 success, 1 error, 2 wrong usage.
 """

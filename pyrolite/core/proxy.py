@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import socket
 
     from pyrolite.configuration import Configuration
+    from pyrolite.core.interfaces import _Interface
 
 __all__ = ["Proxy"]
 
@@ -100,6 +101,8 @@ class Proxy:
     _pyroConfig: Configuration = global_config
     _pyroAsynchronous: bool = False
     _pyroForkGeneration: int
+    #: what the remote object has to have, checked when its metadata come ([BYD-31])
+    _pyroInterface: _Interface | None = None
 
     def __init__(
         self,
@@ -361,6 +364,8 @@ class Proxy:
             raise ProtocolError("malformed metadata") from error
         if not methods and not attrs:
             raise PyroError(_NOTHING_EXPOSED)
+        if self._pyroInterface is not None:
+            self._pyroInterface.check(self._pyroUri, methods, attrs)
         self._pyroMethods, self._pyroAttrs, self._pyroOneway = methods, attrs, oneway
 
     # ---- calls
@@ -484,6 +489,7 @@ class Proxy:
             _pyroMaxRetries=self._pyroMaxRetries,
             _pyroProtocol=self.__dict__["_pyroProtocol"],
             _pyroAsynchronous=self._pyroAsynchronous,
+            _pyroInterface=self._pyroInterface,
         )
         return other
 
