@@ -18,7 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net import lingering, sockets
@@ -28,7 +28,7 @@ from pyrolite.wire.v48 import is_whole, read_whole
 
 __all__ = ["SocketConnection"]
 
-log = logging.getLogger("pyrolite.core")
+log: logging.Logger = logging.getLogger("pyrolite.core")
 
 #: Bytes asked for by one receive; a message up to this size arrives with one system call.
 RECEIVE_SIZE: Final = 1 << 16
@@ -90,12 +90,12 @@ class SocketConnection:
         keep_open: bool = False,
         peer_address: Any = None,
     ) -> None:
-        self.sock = sock
-        self.objectId = objectId
-        self.keep_open = keep_open
-        self.peer_address = peer_address
+        self.sock: socket.socket = sock
+        self.objectId: str | None = objectId
+        self.keep_open: bool = keep_open
+        self.peer_address: Any = peer_address
         #: the other end has closed, or the connection is lost
-        self.eof = False
+        self.eof: bool = False
         #: called instead of waiting, when the rest of a message has not come within `brief_waits` or, on a
         #: non-blocking socket, at once: with the number of seconds to wait for it (None: for ever), returns whether
         #: bytes have come. What it raises leaves the buffer as it is.
@@ -104,7 +104,7 @@ class SocketConnection:
         #: rest is to be queued until `flush`
         self.on_full: Callable[[], bool] | None = None
         #: bytes that are queued because the other end has not taken them yet
-        self.output_pending = 0
+        self.output_pending: int = 0
         self._reader = FrameReader()
         self._tls = isinstance(sock, ssl.SSLSocket)
         self._instances: dict[type, Any] | None = None
@@ -559,7 +559,17 @@ class SocketConnection:
         else:
             self._kept_timeout = timeout or 0.0
 
-    timeout = property(getTimeout, setTimeout)
+    if TYPE_CHECKING:
+
+        @property
+        def timeout(self) -> float | None:
+            """As `getTimeout` and `setTimeout`."""
+
+        @timeout.setter
+        def timeout(self, seconds: float | None) -> None: ...
+
+    else:
+        timeout = property(getTimeout, setTimeout)
 
     def getpeercert(self) -> dict[str, Any] | None:
         """The other end's certificate as the ssl module gives it; None without TLS or certificate."""

@@ -68,10 +68,10 @@ class FrameReader:
         #: a large message is being collected. For a quick look only: `buffered` counts
         self.rest: bytes = b""
         self._pos = 0
-        #: whether ``rest`` begins with a message of protocol 48. When it is exactly one, the owner of the connection may
-        #: take it with `v48.read_whole` and empty ``rest``; and when it is empty, fill it, as long as nothing is being
-        #: collected. Nearly all messages go this short way.
-        self.plain = False
+        #: whether ``rest`` begins with a message of protocol 48. When it is exactly one, the owner of the connection
+        #: may take it with `v48.read_whole` and empty ``rest``; and when it is empty, fill it, as long as nothing is
+        #: being collected. Nearly all messages go this short way.
+        self.plain: bool = False
         self._header: Header | None = None
         #: whether a large message is being collected
         self.collecting: bool = False
