@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyrolite import constants
 from pyrolite.configuration import config as global_config
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from pyrolite.core.interfaces import _Interface
 
 __all__ = ["Proxy"]
+
+P = TypeVar("P", bound="Proxy")
 
 log: logging.Logger = logging.getLogger("pyrolite.core")
 
@@ -149,10 +151,11 @@ class Proxy:
     # ---- attributes
 
     def __getattr__(self, name: str) -> Any:
-        if name in self._pyroMethods:
+        own = self.__dict__  # see `_pyroInvoke`; something is missing in a proxy that is not complete yet
+        if name in own.get("_pyroMethods", ()):
             if self._pyroAsynchronous:
-                return _AsyncRemoteMethod(self, name, self._pyroMaxRetries)
-            return _RemoteMethod(self._pyroInvoke, name, self._pyroMaxRetries, self._pyroConfig.RETRY_BACKOFF)
+                return _AsyncRemoteMethod(self, name, own["_pyroMaxRetries"])
+            return _RemoteMethod(self._pyroInvoke, name, own["_pyroMaxRetries"], own["_pyroConfig"].RETRY_BACKOFF)
         return self._pyroFindMember(name)
 
     def _pyroFindMember(self, name: str) -> Any:
@@ -321,7 +324,7 @@ class Proxy:
             self.__dict__["_pyroConnection"] = None
             connection.close()
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self: P) -> P:  # noqa: PYI019
         return self
 
     def __exit__(
@@ -377,14 +380,14 @@ class Proxy:
 
         Raises: CommunicationError, what the remote method raises, and what serializing the arguments raises.
         """
-        if self._pyroForkGeneration != forks.generation:
+        # the instance's dict, since attributes of a class with __getattr__ and __setattr__ take several times as long
+        own = self.__dict__
+        if own["_pyroForkGeneration"] != forks.generation:
             self._pyroCheckFork()
-        with self._pyroLock:
-            connection = self._pyroConnection or self._pyroConnected()
-            if self._pyroAbandoned:
+        with own["_pyroLock"]:
+            connection: SocketConnection = own["_pyroConnection"] or self._pyroConnected()
+            if own["_pyroAbandoned"]:
                 self._pyroCloseAbandoned()
-            # the instance's dict, since assignments would go through __setattr__, which takes a while
-            own = self.__dict__
             own["_pyroSeq"] = (own["_pyroSeq"] + 1) & 0xFFFF
             name = own["_pyroSerializer"] or own["_pyroConfig"].SERIALIZER
             serializer = _serializers.get(name) or get_serializer(name)

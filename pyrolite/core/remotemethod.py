@@ -36,11 +36,12 @@ class _RemoteMethod:
         return type(self)(self._send, f"{self._name}.{name}", self._max_retries, self._backoff)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        for attempt in range(self._max_retries):
-            try:
-                return self._send(self._name, args, kwargs)
-            except (ConnectionClosedError, TimeoutError):
-                _pause_before_retry(self._backoff, attempt)
+        if self._max_retries:
+            for attempt in range(self._max_retries):
+                try:
+                    return self._send(self._name, args, kwargs)
+                except (ConnectionClosedError, TimeoutError):
+                    _pause_before_retry(self._backoff, attempt)
         return self._send(self._name, args, kwargs)
 
     def __repr__(self) -> str:

@@ -40,6 +40,10 @@ TAG: Final = b"PYRO"
 _HEADER: Final = struct.Struct(HEADER_FORMAT)
 _pack_header = _HEADER.pack
 _unpack_header = _HEADER.unpack_from
+_unpack_quickly = struct.Struct("!6sHHHiHH2xH").unpack_from
+#: Tag and version, and what they add to every checksum.
+_START: Final = b"PYRO\x00\x30"
+_CONSTANT_SUM: Final = 48 + CHECKSUM_MAGIC
 _CHUNK_HEAD: Final = struct.Struct("!4sH")
 #: Head of the chunk that carries a correlation id of 16 bytes.
 CORRELATION_HEAD: Final = b"CORR\x00\x10"
@@ -86,27 +90,25 @@ def read_whole(data: bytes, types: Collection[int] | None, hmac_key: bytes | Non
     """
     if len(data) < HEADER_SIZE:
         return None
-    tag, version, msg_type, flags, seq, size, serializer_id, annotations_size, _, checksum = _unpack_header(data)
-    start = HEADER_SIZE + annotations_size
-    total = msg_type + version + size + annotations_size + serializer_id + flags + seq + CHECKSUM_MAGIC
+    start, msg_type, flags, seq, size, serializer_id, annotations_size, checksum = _unpack_quickly(data)
+    end = HEADER_SIZE + annotations_size
     if (
-        len(data) - start != size
-        or tag != TAG
-        or version != constants.PROTOCOL_VERSION
-        or checksum != total & 0xFFFF
-        or (types is not None and msg_type not in types)
-        or 0 < max_size < size + annotations_size
+        start != _START
+        or len(data) - end != size
+        or checksum != (msg_type + size + annotations_size + serializer_id + flags + seq + _CONSTANT_SUM) & 0xFFFF
+        or (types and msg_type not in types)
+        or (max_size and 0 < max_size < size + annotations_size)
     ):
         return None
-    if annotations_size == _CORRELATION_SIZE and data[24:30] == CORRELATION_HEAD:
-        annotations = {"CORR": data[30:46]}  # as every answer has it
-    elif annotations_size:
-        annotations = parse_annotations(data[24:start])
-    else:
+    if not annotations_size:
         annotations = {}
+    elif annotations_size == _CORRELATION_SIZE and data[24:30] == CORRELATION_HEAD:
+        annotations = {"CORR": data[30:46]}  # as every answer has it
+    else:
+        annotations = parse_annotations(data[24:end])
     # a third of the time of Frame(...)
-    frame = _new_tuple(Frame, (msg_type, flags, seq, serializer_id, annotations, data[start:]))
-    if hmac_key or "HMAC" in annotations:
+    frame = _new_tuple(Frame, (msg_type, flags, seq, serializer_id, annotations, data[end:]))
+    if hmac_key or (annotations_size and "HMAC" in annotations):
         verify(frame, hmac_key)
     return frame
 
@@ -244,7 +246,7 @@ def pack(
     Raises: MessageTooLargeError, ValueError: as `encode`.
     """
     annotations_size = len(chunks)
-    if 0 < max_size < data_size + annotations_size:
+    if max_size and 0 < max_size < data_size + annotations_size:
         raise MessageTooLargeError(too_large(data_size + annotations_size, max_size))
     if not 0 <= data_size <= 0x7FFFFFFF:
         raise ValueError("invalid message size (outside range 0..2Gb)")
