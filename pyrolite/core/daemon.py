@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyrolite import constants
 from pyrolite.configuration import config as global_config
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from pyrolite.configuration import Configuration
 
 __all__ = ["Daemon", "pyroObjectToAutoProxy"]
+
+D = TypeVar("D", bound="Daemon")
 
 log: logging.Logger = logging.getLogger("pyrolite.core")
 
@@ -367,7 +369,7 @@ class Daemon:
         self._pyroOnewayPool.close()
         self.transportServer.close()
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self: D) -> D:  # noqa: PYI019
         if self._closed:
             raise PyroError("cannot reuse this object")
         return self

@@ -6,7 +6,7 @@ import inspect
 import types
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 from pyrolite.configuration import config
 from pyrolite.core.names import is_private_attribute
@@ -120,7 +120,8 @@ def callback(method: T) -> T:
 
 
 def behavior(
-    instance_mode: str = "session", instance_creator: Callable[[type], Any] | None = None
+    instance_mode: Literal["single", "session", "percall"] = "session",
+    instance_creator: Callable[[type], Any] | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Class decorator: how instances of a registered class are made ([EXP-8]).
 

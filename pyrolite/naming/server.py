@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Collection, Iterable
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pyrolite import constants
 from pyrolite.commandline import say
@@ -23,6 +23,8 @@ from pyrolite.naming.storage import NO_METADATA, Entry, MemoryStorage, as_storag
 from pyrolite.socketserver.interface import DEFAULT_DRAIN
 
 __all__ = ["NameServer", "NameServerDaemon", "type_meta"]
+
+N = TypeVar("N", bound="NameServerDaemon")
 
 log: logging.Logger = logging.getLogger("pyrolite.naming")
 
@@ -377,7 +379,7 @@ class NameServerDaemon(Daemon):
         if nameserver is not None:
             nameserver.storage.close()
 
-    def __enter__(self) -> NameServerDaemon:
+    def __enter__(self: N) -> N:  # noqa: PYI019
         if self.nameserver is None:
             raise PyroError("cannot reuse this object")
         super().__enter__()
