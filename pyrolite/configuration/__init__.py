@@ -17,7 +17,7 @@ import socket
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite.constants import PROTOCOL_VERSION, VERSION
 
@@ -380,11 +380,13 @@ class Configuration:
     def __init__(self) -> None:
         self.reset()
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        item = _ITEMS.get(name)
-        if item is None:
-            raise AttributeError(f"there is no configuration item {name!r}")
-        object.__setattr__(self, name, item.check(name, value))
+    if not TYPE_CHECKING:  # type checkers would take it to mean that every name can be assigned
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            item = _ITEMS.get(name)
+            if item is None:
+                raise AttributeError(f"there is no configuration item {name!r}")
+            object.__setattr__(self, name, item.check(name, value))
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"configuration item {name!r} cannot be deleted")
