@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyrolite.core.failure import is_interrupt
 from pyrolite.errors import PyroError
+from pyrolite.net.sockets import peer_has_ended
 
 if TYPE_CHECKING:
     from pyrolite.configuration import Configuration
@@ -129,7 +130,7 @@ class StreamTable:
         peer = peer_identity(connection)
         with self._table_lock:
             stream = self.streams.get(stream_id)
-            if stream is None or not _may_use(stream, guard, peer):
+            if stream is None or not _may_use(stream, guard, peer) or not _is_abandoned(stream):
                 raise PyroError("item stream terminated")
             self.streams[stream_id] = stream._replace(connection=connection, linger_since=0)
             guard.peer = peer
@@ -185,8 +186,13 @@ class StreamTable:
 
 
 def _may_use(stream: Stream, guard: _Guard, peer: object) -> bool:
-    """Whether another connection than the owner, that of ``peer``, may use the stream."""
+    """Whether another connection than the owner, that of ``peer``, may close the stream."""
     return stream.connection is None or (peer is not None and peer == guard.peer)
+
+
+def _is_abandoned(stream: Stream) -> bool:
+    """Whether the owner is gone, perhaps only a moment ago, so that a client that comes back may take the stream."""
+    return stream.connection is None or peer_has_ended(stream.connection.sock)
 
 
 def _close(guard: _Guard) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "interruptSocket",
     "is_retryable",
     "is_socket_timeout",
+    "peer_has_ended",
     "receiveData",
     "sendData",
     "setKeepalive",
@@ -418,6 +419,22 @@ def is_socket_timeout(error: OSError) -> bool:
     The system gives the same class, but with a number, when it has lost the other end ([BYD-6]).
     """
     return isinstance(error, socket.timeout) and error.errno is None
+
+
+def peer_has_ended(sock: Any) -> bool:
+    """Whether the other end has closed the connection, or it is broken; what it sent before may still be unread.
+
+    Where the system does not tell (only Linux does), that is assumed.
+    """
+    hung_up = getattr(select, "POLLRDHUP", None)
+    if hung_up is None:
+        return True
+    poll = select.poll()
+    try:
+        poll.register(sock, hung_up)
+    except (OSError, TypeError, ValueError):  # closed at this end
+        return True
+    return bool(poll.poll(0))
 
 
 def _pause(sock: socket.socket, error: OSError, reading: bool, delay: float) -> float:

@@ -141,12 +141,25 @@ def test_streams_of_others(server: Server) -> None:
     sock.close()
 
 
+def test_streams_of_neighbours(start_server: Callable[..., Server]) -> None:
+    """[HRD-27]: not even another client on the same machine gets an item, until the owner is gone."""
+    server = start_server(ITER_STREAM_LINGER=30)
+    owner, thief = server.client(), server.client()
+    stream = stream_of(owner)
+    for number in range(3):
+        assert isinstance(next_item(thief, stream), PyroError)
+        assert next_item(owner, stream) == number
+    owner.close()  # and at once, before the server has noticed:
+    assert next_item(thief, stream) == 3
+
+
 def test_items_for_two_at_once(start_server: Callable[..., Server]) -> None:
-    """[HRD-27]: two connections of the same peer that ask at once do not break the generator; no item comes twice."""
+    """[HRD-27]: two connections that ask for an ownerless stream do not break the generator; no item comes twice."""
     server = start_server()
-    first, second = server.client(), server.client()
-    first.send(first.invocation("pause", 0.05))
-    stream = first.receive().annotations["STRM"].decode()
+    owner, first, second = server.client(), server.client(), server.client()
+    owner.send(owner.invocation("pause", 0.05))
+    stream = owner.receive().annotations["STRM"].decode()
+    owner.close()
     calls = [client.invocation("get_next_stream_item", stream, target="Pyro.Daemon") for client in (first, second)]
     items: list[Any] = []
     for _ in range(2):

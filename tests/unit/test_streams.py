@@ -30,7 +30,8 @@ class Connection:
     """A connection that only says where it comes from."""
 
     def __init__(self, host: str | None = "10.0.0.1", certificate: dict[str, Any] | None = None) -> None:
-        self.sock = SimpleNamespace(family=socket.AF_INET)
+        # without a descriptor: as if the other end had closed it
+        self.sock: Any = SimpleNamespace(family=socket.AF_INET)
         self.peer_address = None if host is None else (host, id(self) % 60000)
         self.certificate = certificate
 
@@ -288,6 +289,21 @@ class TestOwners:
         table.disconnected(owner)
         assert table.streams[stream_id].connection is again
         assert table.next_item(stream_id, again) == 2
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it")
+    def test_same_address_while_the_owner_is_open(self, table: StreamTable, owner: Any) -> None:
+        """[HRD-27], [STR-9]: nobody but the owner gets items, until the other end of its connection is closed."""
+        near, far = socket.socketpair()
+        with near, far:
+            owner.sock = near
+            far.send(b"a message")
+            stream_id = table.open(owner, Items(1, 2, 3))
+            again: Any = Connection()
+            with pytest.raises(PyroError, match=TERMINATED):
+                table.next_item(stream_id, again)
+            assert table.next_item(stream_id, owner) == 1
+            far.close()
+            assert table.next_item(stream_id, again) == 2
 
     def test_same_address_may_close(self, table: StreamTable, owner: Any) -> None:
         """[STR-9]: Pyro4 clients do that from a second connection."""

@@ -234,16 +234,23 @@ def test_limit(start: Any, connect: Any, source: Source, eventually: Any) -> Non
 
 
 def test_another_connection_of_the_same_peer(start: Any, connect: Any, source: Source) -> None:
-    """[STR-9], [WIRE-114], [HRD-27], [SEC-16]: may take over, as a reconnecting client does."""
+    """[STR-9], [WIRE-114], [HRD-27], [SEC-16]: may take over when the owner has gone, not before, but close always."""
     running = start({"source": source})
     first, second = connect(running.uris["source"]), connect(running.uris["source"])
     items = first.count(5)
     assert next(items) == 0
     second._pyroBind()
+    # kept, because dropping it would close the stream
+    refused = pyrolite.core._StreamResultIterator(items.streamId, second)
+    with pytest.raises(PyroError, match="item stream terminated"):
+        next(refused)
+    assert next(items) == 1
+    first._pyroRelease()
     taken = pyrolite.core._StreamResultIterator(items.streamId, second)
-    assert next(taken) == 1
-    assert next(items) == 2
-    taken.close()
+    assert next(taken) == 2
+    third = connect(running.uris["source"])
+    third._pyroBind()
+    pyrolite.core._StreamResultIterator(items.streamId, third).close()
     assert source.closed.wait(PATIENCE)
 
 
