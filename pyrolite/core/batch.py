@@ -49,12 +49,20 @@ class _BatchProxyAdapter:
 
     def __init__(self, proxy: Proxy) -> None:
         self._pyroBatchProxy = proxy
-        self._pyroBatchCalls: list[_Call] = []
+        self._pyroBatchCalls: list[_Call]
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with an empty batch; the methods that were looked up belong to the one before."""
+        self.__dict__ = {"_pyroBatchProxy": self._pyroBatchProxy, "_pyroBatchCalls": []}
 
     def __getattr__(self, name: str) -> _BatchedRemoteMethod:
         if name.startswith("__") or "_pyroBatchCalls" not in self.__dict__:  # Python's own protocols: copy, pickle
             raise AttributeError(name)
-        return _BatchedRemoteMethod(self._pyroBatchCalls, name)
+        method = _BatchedRemoteMethod(self._pyroBatchCalls, name)
+        if not name.startswith("_pyro"):
+            self.__dict__[name] = method  # a batch often has many calls of it
+        return method
 
     def __call__(self, oneway: bool = False, asynchronous: bool = False) -> Any:
         """Make the recorded calls.
@@ -71,12 +79,13 @@ class _BatchProxyAdapter:
                 raise PyroError("async oneway calls make no sense")
             return self._call_later()
         results = self._pyroBatchProxy._pyroInvokeBatch(self._pyroBatchCalls, oneway)
-        self._pyroBatchCalls = []
+        self._begin()
         return None if oneway else _results(results)
 
     def _call_later(self) -> FutureResult:
         """Make the calls in the background, over the proxy itself ([ASY-8])."""
-        calls, self._pyroBatchCalls = self._pyroBatchCalls, []
+        calls = self._pyroBatchCalls
+        self._begin()
         return perform_later(lambda: _results(self._pyroBatchProxy._pyroInvokeBatch(calls)), "async-batch")
 
     def __enter__(self) -> _BatchProxyAdapter:

@@ -55,6 +55,8 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
             outside = "\0".join(strings[::2])
             if len(outside) < 2 * MAX_DEPTH and (call := _is_call(outside)) is not None:
                 return _read_call(_SCANNERS[0], strings, *call.groups())
+            if (batch := _is_batch(outside)) is not None:
+                return _read_batch(strings, *batch.groups())
             if _MARK in text:
                 return _read_exactly(text)
             return _read_as_json(strings, outside.removeprefix(_HEADER), _SCANNERS)
@@ -88,6 +90,13 @@ _NOT_JSON: Final = (_OtherText, StopIteration, ValueError, RecursionError)
 # A call, (string, string, (...), {...}), has no other round brackets.
 _is_call: Final = re.compile(r"(?:# serpent utf-8 python3\.2\n)?\(\0,\0,\(([^()]*)\),\{([^()]*)\}\)").fullmatch
 
+# A batch, (string, string, [(string, (...), {...}), ...], None), of calls with flat arguments: it has no other brackets
+# and braces. In a pair of brackets there is nothing or a comma: brackets around one value are no tuple.
+_is_batch: Final = re.compile(
+    r"(?:# serpent utf-8 python3\.2\n)?"
+    r"\(\0,\0,\[((?:\(\0,\((?:[^][(){},]+,[^][(){}]*)?\),\{[^][(){}]*\}\),?)+)\],None\)"
+).fullmatch
+
 _MARK: Final = "\x7f"  # serpent writes it as an escape
 _SET: Final = _MARK + "s"
 _COMPLEX: Final = _MARK + "c"
@@ -118,6 +127,18 @@ def _read_call(
         if len(items) < 2 and comma != len(items):  # a pair of brackets around one value is no tuple
             raise _OtherText
     return obj, method, items, _scanned(scan, strings[end:], f"{{{kwargs}}}") if kwargs else {}
+
+
+def _read_batch(strings: list[str], calls: str) -> tuple[str, str, list[Any], None]:
+    """Read a batch of calls with flat arguments as lists of JSON, as which they look alike."""
+    if not len(strings) & 1:  # the last one has no end
+        raise _OtherText
+    obj, method = strings[1], strings[3]
+    if not (obj.isprintable() and method.isprintable()) or "\\" in obj or "\\" in method:
+        raise _OtherText
+    outside = calls.replace(",)", ")").replace("(", "[").replace(")", "]").removesuffix(",")
+    found = _scanned(_SCANNERS[0], strings[4:], f"[{outside}]")
+    return obj, method, [(name, tuple(args), kwargs) for name, args, kwargs in found], None
 
 
 def _scanned(scan: _Scan, strings: list[str], outside: str) -> Any:

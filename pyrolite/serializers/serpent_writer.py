@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 HEADER: Final = "# serpent utf-8 python3.2\n"
+#: The name of the method in a request that is a batch.
+BATCH: Final = "<batch>"
 
 # From this size on it pays to look at the types of a sequence first, and to write a uniform one in C.
 _UNIFORM_SIZE: Final = 8
@@ -35,7 +37,7 @@ def dumps(obj: Any) -> bytes | None:
         if type(obj) is tuple and len(obj) == 4 and type(obj[0]) is str and type(obj[1]) is str:
             # The payload of every call; written out here it takes two thirds of the time.
             first, second, third, fourth = obj
-            third = _WRITERS[type(third)](third)
+            third = _write_calls(third) if second == BATCH and type(third) is list else _WRITERS[type(third)](third)
             fourth = "{}" if type(fourth) is dict and not fourth else _WRITERS[type(fourth)](fourth)
             text = f"{HEADER}({first!r},{second!r},{third},{fourth})"
         else:
@@ -120,6 +122,24 @@ def _write_dict(value: dict[Any, Any]) -> str:
             ]
         )
         + "}"
+    )
+
+
+def _write_calls(calls: list[Any]) -> str:
+    """Write the calls of a batch: a list of tuples of the same three things takes half of the time that others take."""
+    if set(map(type, calls)) != {tuple} or set(map(len, calls)) != {3}:
+        return _write_list(calls)
+    return (
+        "["
+        + ",".join(
+            [
+                f"({_WRITERS[type(name)](name)},{_WRITERS[type(args)](args)},{{}})"
+                if type(kwargs) is dict and not kwargs
+                else f"({_WRITERS[type(name)](name)},{_WRITERS[type(args)](args)},{_WRITERS[type(kwargs)](kwargs)})"
+                for name, args, kwargs in calls
+            ]
+        )
+        + "]"
     )
 
 

@@ -47,6 +47,15 @@ VALUES = st.recursive(
 CALLS = st.tuples(
     STRINGS, STRINGS, st.lists(VALUES, max_size=3).map(tuple), st.dictionaries(STRINGS, VALUES, max_size=2)
 )
+BATCHES = st.tuples(
+    STRINGS,
+    st.just("<batch>"),
+    st.lists(
+        st.tuples(STRINGS, st.lists(ATOMS, max_size=3).map(tuple), st.dictionaries(STRINGS, ATOMS, max_size=2))
+        | st.tuples(STRINGS, st.lists(VALUES, max_size=2).map(tuple), st.none())
+    ),
+    st.none(),
+)
 WITHOUT_DEADLINE = settings(deadline=None)
 
 
@@ -79,7 +88,7 @@ def check(text: str) -> bool:
     return expected is not None
 
 
-@given(VALUES | CALLS, st.booleans(), st.booleans(), st.booleans())
+@given(VALUES | CALLS | BATCHES, st.booleans(), st.booleans(), st.booleans())
 @WITHOUT_DEADLINE
 def test_what_serpent_writes_is_read(value: Any, indent: bool, bytes_repr: bool, header: bool) -> None:
     data = serpent.dumps(value, indent=indent, module_in_classname=True, bytes_repr=bytes_repr)
@@ -92,7 +101,7 @@ def test_what_serpent_writes_is_read(value: Any, indent: bool, bytes_repr: bool,
     assert outcome(serpent_reader._read_exactly, data.decode()) == expected
 
 
-@given(VALUES | CALLS)
+@given(VALUES | CALLS | BATCHES)
 @WITHOUT_DEADLINE
 def test_what_serpent_writes_is_written(value: Any) -> None:
     data = serpent_writer.dumps(value)
@@ -194,6 +203,9 @@ def random_text(rnd: random.Random) -> str:
     value = random_value(rnd)
     if kind < 4:
         value = ("obj", rnd.choice(["method", "it's"]), (value,) * rnd.randrange(3), rnd.choice([{}, {"k": value}]))
+    elif kind == 4:
+        calls = [(f"m{number}", (value, number)[: rnd.randrange(3)], {}) for number in range(rnd.randrange(4))]
+        value = ("obj", "<batch>", calls, None)
     text = serpent.dumps(value, rnd.random() < 0.2, module_in_classname=True, bytes_repr=rnd.random() < 0.3).decode()
     if rnd.random() < 0.3:
         text = text.partition("\n")[2]
