@@ -57,21 +57,27 @@ class Welcome(NamedTuple):
     annotations: dict[str, bytes]
 
 
-def open_connection(uri: URI, offer: Offer, timeout: float | None, config: Configuration) -> Welcome:
+def open_connection(
+    uri: URI, offer: Offer, timeout: float | None, config: Configuration, limit: float | None = None
+) -> Welcome:
     """Connect to the server of ``uri``, which has to be a resolved one, and do the handshake.
 
-    ``timeout`` is in seconds, None for no limit; it stays set on the connection.
+    ``timeout`` is in seconds, None for no limit; it stays set on the connection. ``limit`` (seconds) makes the attempt
+    end earlier.
 
     Raises:
         CommunicationError: nobody answers there, or the server refuses; other errors come as its cause.
     """
     location = uri.sockname or (uri.host, uri.port)
     shown = uri.sockname or repr(location)
+    patience = config.CONNECT_TIMEOUT or timeout
+    if limit is not None:
+        patience = min(patience or limit, limit)
     try:
         sock = sockets.createSocket(
             connect=location,
             reuseaddr=config.SOCK_REUSE,
-            timeout=config.CONNECT_TIMEOUT or timeout,
+            timeout=patience,
             nodelay=config.SOCK_NODELAY,
             sslContext=_tls_context(config, unix=uri.sockname is not None),
             prefer_ip_version=config.PREFER_IP_VERSION,

@@ -19,6 +19,7 @@ def _locateNS(
     hmac_key: bytes | str | None = None,
     *,
     config: Configuration | None = None,
+    timeout: float | None = None,
 ) -> Proxy:
     """A proxy for the name server.
 
@@ -28,12 +29,14 @@ def _locateNS(
         broadcast: whether to ask by broadcast when no host is given.
         hmac_key: the key of its daemon.
         config: the configuration to use instead of the global one ([BYD-33]).
+        timeout: seconds to keep trying; default: one round, as in Pyro4 ([BYD-13]).
 
     Raises:
-        NamingError: there is none, with the cause of the last attempt.
+        NamingError: there is none; the text lists what was tried, the cause is that of the last attempt ([BYD-16]).
     """
     key = hmac_key.encode("utf-8") if isinstance(hmac_key, str) else hmac_key
-    with set_aside():
+
+    def find(deadline: float | None) -> Proxy:
         return resolver.find_nameserver(
             host,
             port,
@@ -41,11 +44,20 @@ def _locateNS(
             hmac_key=key,
             make_proxy=lambda uri: Proxy(uri, config=config),
             config=config or global_config,
+            deadline=deadline,
         )
 
+    with set_aside():
+        return resolver.keep_trying(find, timeout)
 
-def _resolve(uri: URI | str, hmac_key: bytes | str | None = None) -> URI:
+
+def _resolve(uri: URI | str, hmac_key: bytes | str | None = None, *, timeout: float | None = None) -> URI:
     """The URI that a name stands for; a PYRO URI stands for itself.
+
+    Args:
+        uri: what to resolve; for a PYROMETA URI, one of the objects that have the metadata is chosen at random.
+        hmac_key: the key of the name server's daemon.
+        timeout: seconds to keep trying until there is a name server that knows the name; default: once ([BYD-13]).
 
     Raises:
         TypeError, PyroError: ``uri`` is none.
@@ -58,8 +70,8 @@ def _resolve(uri: URI | str, hmac_key: bytes | str | None = None) -> URI:
     if uri.protocol == "PYRO":
         return uri
     key = hmac_key.encode("utf-8") if isinstance(hmac_key, str) else hmac_key
-    with set_aside():
-        return resolver.resolve(uri, key, Proxy, global_config)
+    named = uri
+    return resolver.keep_trying(lambda deadline: resolver.resolve(named, key, Proxy, global_config, deadline), timeout)
 
 
 def asyncproxy(proxy: Proxy, asynchronous: bool = True) -> None:

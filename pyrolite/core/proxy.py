@@ -16,16 +16,17 @@ from pyrolite.configuration import config as global_config
 from pyrolite.core import clientcall
 from pyrolite.core.batch import _BatchProxyAdapter
 from pyrolite.core.blob import SerializedBlob
-from pyrolite.core.clientconnection import Offer, open_connection
+from pyrolite.core.clientconnection import Offer, Welcome, open_connection
 from pyrolite.core.context import current_context, set_aside
 from pyrolite.core.names import is_private_attribute
 from pyrolite.core.remotemethod import _AsyncRemoteMethod, _RemoteMethod
-from pyrolite.core.resolver import resolve_for_connection
+from pyrolite.core.resolver import SHORTEST_WAIT, Attempts, candidates, keep_trying, resolve_for_connection
 from pyrolite.core.streamiterator import close_stream
 from pyrolite.core.uri import URI
 from pyrolite.errors import (
     CommunicationError,
     ConnectionClosedError,
+    NamingError,
     ProtocolError,
     PyroError,
     SerializeError,
@@ -60,7 +61,7 @@ _RECONNECT_PAUSE: Final = 2.0
 _LOCAL_NAMES: Final = frozenset(
     "_pyroUri _pyroConnection _pyroSerializer _pyroMethods _pyroAttrs _pyroOneway _pyroTimeout _pyroMaxRetries "
     "_pyroHandshake _pyroHmacKey _pyroSeq _pyroRawWireResponse _pyroProtocol _pyroConfig _pyroLock _pyroTimeoutValue "
-    "_pyroHmacKeyValue _pyroAsynchronous _pyroAbandoned _pyroForkGeneration _pyroHooked _pyroStreamPrefetch "
+    "_pyroHmacKeyValue _pyroAsynchronous _pyroAbandoned _pyroForkGeneration _pyroHooked _pyroStreamPrefetch _pyroNamed "
     "__getnewargs__ __getnewargs_ex__ __getinitargs__ __class__".split()
 )
 
@@ -105,6 +106,8 @@ class Proxy:
     _pyroForkGeneration: int
     #: what the remote object has to have, checked when its metadata come ([BYD-31])
     _pyroInterface: _Interface | None = None
+    #: the URI with the name, and the one that `_pyroBind` has put in its place ([BYD-11])
+    _pyroNamed: tuple[URI, URI] | None = None
 
     def __init__(
         self,
@@ -231,12 +234,85 @@ class Proxy:
         with self._pyroLock:
             return self._pyroConnect(keep_uri=True)
 
-    def _pyroConnect(self, keep_uri: bool = False) -> bool:
+    def _pyroBindBefore(self, deadline: float | None) -> bool:
+        """As `_pyroBind`, but give up at a monotonic time."""
+        self._pyroCheckFork()
+        with self._pyroLock:
+            return self._pyroConnect(keep_uri=True, deadline=deadline)
+
+    def _pyroWait(self, timeout: float | None = None) -> None:
+        """Wait until the object can be reached, and what it exposes is known ([BYD-13]).
+
+        Tries again and again, with growing pauses of at most a second; a connection that there is already is tested.
+
+        Args:
+            timeout: seconds, default for ever.
+
+        Raises:
+            CommunicationError, NamingError: the time is over; this is the error of the last attempt.
+        """
+
+        def attempt(deadline: float | None) -> None:
+            self._pyroCheckFork()
+            with self._pyroLock:
+                connected = self._pyroConnect(deadline=deadline)
+                if connected and (self._pyroMethods or self._pyroAttrs):
+                    return
+                connection = self._pyroConnected()
+                connection.setTimeout(_limited(self._pyroTimeout, deadline))
+                try:
+                    self._pyroGetMetadata()
+                finally:
+                    if self._pyroConnection is connection:
+                        connection.setTimeout(self._pyroTimeout or None)
+
+        keep_trying(attempt, threading.TIMEOUT_MAX if timeout is None else timeout)
+
+    def _pyroOpen(self, offer: Offer, deadline: float | None) -> tuple[URI, Welcome]:
+        """A new connection, and the URI where it leads; of several candidates one that can be connected ([BYD-12])."""
+        try:
+            return self._pyroOpenAny(self._pyroUri, (), offer, deadline)
+        except CommunicationError as error:
+            # a server that was known by name may have moved since ([BYD-11])
+            name, known = self._pyroNamed or (None, None)
+            if name is None or known != self._pyroUri:
+                raise
+            log.debug("resolving %s again: %s", name, error)
+            try:
+                return self._pyroOpenAny(name, (known,), offer, deadline)
+            except NamingError as naming_error:
+                log.debug("could not resolve %s again: %s", name, naming_error)
+                raise error from error.__cause__
+
+    def _pyroOpenAny(
+        self, name: URI, known_to_fail: tuple[URI, ...], offer: Offer, deadline: float | None
+    ) -> tuple[URI, Welcome]:
+        """Connect at one of the places that ``name`` leads to, except those that are known to fail."""
+        config, key = self._pyroConfig, self._pyroHmacKey
+
+        def make(at: URI) -> Proxy:
+            return Proxy(at, config=config)
+
+        attempts = Attempts()
+        for candidate in candidates(name, key, make, config, deadline):
+            if candidate in known_to_fail:
+                continue
+            try:
+                uri = resolve_for_connection(candidate, key, make, config, deadline)
+                return uri, open_connection(uri, offer, self._pyroTimeout or None, config, _limited(None, deadline))
+            except (CommunicationError, NamingError) as error:
+                attempts.add(str(candidate), error)
+        if attempts.last is None:
+            raise NamingError(f"nothing else is registered for {name}")
+        if len(attempts) == 1:
+            raise attempts.last
+        raise CommunicationError(attempts.told(f"cannot connect to any object of {name}")) from attempts.last
+
+    def _pyroConnect(self, keep_uri: bool = False, deadline: float | None = None) -> bool:
         """Connect while holding the lock; False when there is a connection already."""
         if self._pyroConnection is not None:
             return False
         config = self._pyroConfig
-        uri = resolve_for_connection(self._pyroUri, self._pyroHmacKey, lambda at: Proxy(at, config=config), config)
         offer = Offer(
             self._pyroHandshake,
             bool(config.METADATA),
@@ -245,12 +321,12 @@ class Proxy:
             clientcall.outgoing_annotations(current_context._state, self._pyroAnnotations()),
             self._pyroHmacKey,
         )
-        welcome = open_connection(uri, offer, self._pyroTimeout or None, config)
+        uri, welcome = self._pyroOpen(offer, deadline)
         try:
             if welcome.metadata is not None:
                 self._pyroInstallMetadata(welcome.metadata)
-            if keep_uri:
-                self._pyroUri = uri
+            if uri != self._pyroUri and (keep_uri or self._pyroUri.protocol == "PYRO"):
+                self._pyroMoveTo(uri)
             self.__dict__["_pyroConnection"] = welcome.connection
             self._pyroValidateHandshake(welcome.response)
             if welcome.annotations:
@@ -260,6 +336,14 @@ class Proxy:
             welcome.connection.close()
             raise
         return True
+
+    def _pyroMoveTo(self, uri: URI) -> None:
+        """Keep the URI that was found for the name."""
+        name = self._pyroUri
+        if name.protocol == "PYRO" and self._pyroNamed is not None:
+            name = self._pyroNamed[0]
+        self.__dict__["_pyroNamed"] = name, uri
+        self._pyroUri = uri
 
     def _pyroUseSocket(self, sock: socket.socket) -> None:
         """Use a socket of the user's, on which no handshake takes place ([PRX-40])."""
@@ -493,6 +577,7 @@ class Proxy:
             _pyroProtocol=self.__dict__["_pyroProtocol"],
             _pyroAsynchronous=self._pyroAsynchronous,
             _pyroInterface=self._pyroInterface,
+            _pyroNamed=self._pyroNamed,
         )
         return other
 
@@ -532,6 +617,14 @@ def _has_hooks(cls: type[Proxy]) -> bool:
 
 _NO_ANNOTATIONS: Final = Proxy._pyroAnnotations
 _NO_RESPONSE_ANNOTATIONS: Final = Proxy._pyroResponseAnnotations
+
+
+def _limited(timeout: float | None, deadline: float | None) -> float | None:
+    """A timeout in seconds, None for none, that ends at a monotonic time."""
+    if deadline is None:
+        return timeout or None
+    left = max(SHORTEST_WAIT, deadline - time.monotonic())
+    return min(timeout or left, left)
 
 
 def _connected_uri(object_id: Any) -> URI:

@@ -5,25 +5,36 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import logging
 import random
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from pyrolite import constants
 from pyrolite.configuration import Configuration
 from pyrolite.core.context import set_aside
 from pyrolite.core.uri import URI, bracketed
-from pyrolite.errors import NamingError, PyroError
+from pyrolite.errors import (
+    CommunicationError,
+    DaemonError,
+    NamingError,
+    PyroError,
+    SecurityError,
+    TimeoutError,  # noqa: A004 - [ERR-2]
+)
 from pyrolite.net import sockets
 
 if TYPE_CHECKING:
     from pyrolite.core.proxy import Proxy
 
-__all__ = ["find_nameserver", "resolve", "resolve_for_connection"]
+__all__ = ["Attempts", "candidates", "find_nameserver", "keep_trying", "resolve", "resolve_for_connection"]
+
+T = TypeVar("T")
 
 log: logging.Logger = logging.getLogger("pyrolite.core")
 
@@ -40,43 +51,135 @@ BROADCAST_ROUNDS: Final = 3
 BROADCAST_WAIT: Final = 0.7
 BROADCAST_ANSWER_SIZE: Final = 4096
 
+#: Errors after which it is worth to try again.
+_MAY_PASS: Final = (CommunicationError, NamingError, DaemonError, SecurityError)
+#: Seconds between the attempts of `keep_trying`: the first pause, and the limit to which it doubles.
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+#: Seconds that an attempt has in any case, also when there is no time left.
+SHORTEST_WAIT: Final = 0.05
 
-def resolve_for_connection(uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory, config: Configuration) -> URI:
+
+def candidates(
+    uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory, config: Configuration, deadline: float | None = None
+) -> list[URI]:
+    """The URIs that ``uri`` may be connected at, in the order to try them; several for a PYROMETA one ([BYD-12]).
+
+    Names that stand for names are followed as far as there is no choice ([RES-2]). ``deadline`` is a monotonic time.
+
+    Raises:
+        NamingError: unknown name, no name server, or too many indirections.
+    """
+    found = [uri]
+    for _ in range(MAX_INDIRECTIONS):
+        found = [found[0]] if found[0].protocol == "PYRO" else _ask(found[0], hmac_key, make_proxy, config, deadline)
+        if len(found) > 1 or found[0].protocol == "PYRO":
+            return found
+    raise NamingError(f"too many indirections in resolving {uri}")
+
+
+def resolve_for_connection(
+    uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory, config: Configuration, deadline: float | None = None
+) -> URI:
     """The PYRO URI to connect to for ``uri``, following names that stand for names ([RES-2]).
 
     Raises:
         NamingError: unknown name, no name server, or too many indirections.
     """
-    if uri.protocol == "PYRO":
-        return uri
     current = uri
-    with set_aside():
-        for _ in range(MAX_INDIRECTIONS):
-            current = resolve(current, hmac_key, make_proxy, config)
-            if current.protocol == "PYRO":
-                return current
+    for _ in range(MAX_INDIRECTIONS + 1):
+        if current.protocol == "PYRO":
+            return current
+        current = resolve(current, hmac_key, make_proxy, config, deadline)
     raise NamingError(f"too many indirections in resolving {uri}")
 
 
-def resolve(uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory, config: Configuration) -> URI:
+def resolve(
+    uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory, config: Configuration, deadline: float | None = None
+) -> URI:
     """What the name server has stored for a PYRONAME or PYROMETA URI ([RES-2], [RES-3]).
 
     Raises:
         NamingError: unknown name, no object with such metadata, or no name server.
     """
+    return _ask(uri, hmac_key, make_proxy, config, deadline)[0]
+
+
+def _ask(
+    uri: URI, hmac_key: bytes | None, make_proxy: ProxyFactory, config: Configuration, deadline: float | None
+) -> list[URI]:
+    """All that the name server has for the URI, in random order."""
     location = f"./u:{uri.sockname}" if uri.sockname else uri.host
-    found: Any
-    with find_nameserver(
-        location, uri.port, broadcast=True, hmac_key=hmac_key, make_proxy=make_proxy, config=config
-    ) as nameserver:
+    found: list[Any]
+    with (
+        set_aside(),
+        find_nameserver(
+            location,
+            uri.port,
+            broadcast=True,
+            hmac_key=hmac_key,
+            make_proxy=make_proxy,
+            config=config,
+            deadline=deadline,
+        ) as nameserver,
+    ):
         if uri.protocol == "PYRONAME":
-            found = nameserver.lookup(uri.object)
+            found = [nameserver.lookup(uri.object)]
         else:
-            candidates = nameserver.list(metadata_all=uri.object)
-            if not candidates:
+            found = list(nameserver.list(metadata_all=uri.object).values())
+            if not found:
                 raise NamingError(f"no registrations available with desired metadata properties {uri.object}")
-            found = random.choice(list(candidates.values()))
-    return found if isinstance(found, URI) else URI(found)
+            random.shuffle(found)
+    return [each if isinstance(each, URI) else URI(each) for each in found]
+
+
+class Attempts:
+    """What was tried without success, and why ([BYD-12], [BYD-16])."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        #: the error of the last attempt that had one
+        self.last: BaseException | None = None
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def add(self, where: str, why: BaseException | str) -> None:
+        """Note an attempt; the same one is noted once."""
+        if isinstance(why, BaseException):
+            self.last = why
+            why = reason(why)
+        text = f"{where}: {why}"
+        if text not in self._texts:
+            self._texts.append(text)
+
+    def told(self, beginning: str) -> str:
+        """A text that begins so and lists the attempts."""
+        return f"{beginning} ({'; '.join(self._texts)})" if self._texts else beginning
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection could not be made, in a few words: refused, timed out, rejected, TLS, ..."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None and cause not in causes:
+        causes.append(cause)
+    for cause in reversed(causes):
+        text = " ".join(str(cause).split())
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {getattr(cause, 'verify_message', '') or cause.reason or text}"
+        if isinstance(cause, ConnectionRefusedError):
+            return "refused"
+        if isinstance(cause, socket.gaierror):
+            return f"unknown host ({cause.strerror or text})"
+        if isinstance(cause, (builtins.TimeoutError, TimeoutError)):
+            return "timed out"
+        if "rejected: " in text:
+            return "rejected: " + text.partition("rejected: ")[2]
+        if isinstance(cause, SecurityError):
+            return f"rejected: {text}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def find_nameserver(
@@ -87,40 +190,77 @@ def find_nameserver(
     hmac_key: bytes | None,
     make_proxy: ProxyFactory,
     config: Configuration,
+    deadline: float | None = None,
 ) -> Proxy:
     """A proxy for the name server ([RES-10] to [RES-16]); bound, unless it was found by broadcast.
 
-    Raises:
-        NamingError: there is none, with the cause of the last attempt.
-    """
+    One round over all places where it may be; ``deadline`` (monotonic time) makes it end earlier.
 
-    def connected(address: str | None, tcp_port: int) -> Proxy:
-        return _connected(address or config.NS_HOST, tcp_port, hmac_key, make_proxy)
+    Raises:
+        NamingError: there is none; the text lists the attempts ([BYD-16]), the last one's error is the cause.
+    """
+    attempts = Attempts()
+
+    def connected(address: str, tcp_port: int) -> Proxy | None:
+        location = address if URI.isUnixsockLocation(address) else f"{bracketed(address)}:{tcp_port}"
+        try:
+            proxy = make_proxy(URI(f"PYRO:{constants.NAMESERVER_NAME}@{location}"))
+            proxy._pyroHmacKey = hmac_key
+            if deadline is None:
+                proxy._pyroBind()
+            else:
+                proxy._pyroBindBefore(deadline)
+        except PyroError as error:
+            attempts.add(location, error)
+            return None
+        return proxy
 
     if host:
-        return connected(host, port or config.NS_PORT)
-    if _is_loopback(config.NS_HOST):
-        for address in _loopback_addresses(config.NS_HOST):
-            with contextlib.suppress(NamingError):
-                return connected(address, port or config.NS_PORT)
-    if broadcast and config.PREFER_IP_VERSION != 6:
-        uri = _ask_by_broadcast(port or config.NS_BCPORT, config)
-        if uri is not None:
-            proxy = make_proxy(uri)
-            proxy._pyroHmacKey = hmac_key
-            return proxy
-    return connected(config.NS_HOST, config.NS_PORT)
+        found = connected(host, port or config.NS_PORT)
+    else:
+        found = None
+        if _is_loopback(config.NS_HOST):
+            for address in _loopback_addresses(config.NS_HOST):
+                found = found or connected(address, port or config.NS_PORT)
+        if found is None and broadcast and config.PREFER_IP_VERSION != 6:
+            udp_port = port or config.NS_BCPORT
+            uri = _ask_by_broadcast(udp_port, config, deadline)
+            if uri is not None:
+                found = make_proxy(uri)
+                found._pyroHmacKey = hmac_key
+            else:
+                attempts.add(f"broadcast to UDP port {udp_port}", "no answer")
+        if found is None:
+            found = connected(config.NS_HOST, config.NS_PORT)
+    if found is None:
+        raise NamingError(attempts.told(NOT_FOUND)) from attempts.last
+    return found
 
 
-def _connected(host: str, port: int, hmac_key: bytes | None, make_proxy: ProxyFactory) -> Proxy:
-    try:
-        location = host if URI.isUnixsockLocation(host) else f"{bracketed(host)}:{port}"
-        proxy = make_proxy(URI(f"PYRO:{constants.NAMESERVER_NAME}@{location}"))
-        proxy._pyroHmacKey = hmac_key
-        proxy._pyroBind()
-    except PyroError as error:
-        raise NamingError(NOT_FOUND) from error
-    return proxy
+def keep_trying(action: Callable[[float | None], T], timeout: float | None) -> T:
+    """What ``action`` returns, called with the deadline until it succeeds or the time is over ([BYD-13]).
+
+    Args:
+        action: called with the monotonic time at which it should give up.
+        timeout: seconds; None: one attempt, without a deadline.
+
+    Raises:
+        PyroError: the error of the last attempt.
+    """
+    if timeout is None:
+        return action(None)
+    deadline = time.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return action(deadline)
+        except _MAY_PASS as error:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise
+            log.debug("trying again for %.1f s: %s", left, error)
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _is_loopback(host: str) -> bool:
@@ -136,27 +276,32 @@ def _loopback_addresses(host: str) -> Iterator[str]:
             yield "127.0.1.1"
 
 
-def _ask_by_broadcast(port: int, config: Configuration) -> URI | None:
-    """The URI that a name server answers to a broadcast with, None when nobody answers ([RES-13], [RES-14])."""
+def _ask_by_broadcast(port: int, config: Configuration, deadline: float | None = None) -> URI | None:
+    """The URI that a name server answers to a broadcast with, None when nobody answers ([RES-13], [RES-14]).
+
+    With a deadline there is one round only: the caller tries again.
+    """
     addresses = config.parseAddressesString(config.BROADCAST_ADDRS)
     with sockets.createBroadcastSocket(reuseaddr=config.SOCK_REUSE, timeout=BROADCAST_WAIT) as sock:
-        for _ in range(BROADCAST_ROUNDS):
+        for _ in range(BROADCAST_ROUNDS if deadline is None else 1):
             for address in addresses:
                 try:
                     sock.sendto(BROADCAST_REQUEST, 0, (address, port))
                 except OSError as error:  # this address does not work here; another one may
                     log.debug("broadcast to %r failed: %s", address, error)
-            uri = _await_answer(sock)
+            uri = _await_answer(sock, deadline)
             if uri is not None:
                 log.debug("located name server by broadcast: %s", uri)
                 return uri
     return None
 
 
-def _await_answer(sock: socket.socket) -> URI | None:
+def _await_answer(sock: socket.socket, deadline: float | None) -> URI | None:
     """The first valid answer within the waiting time of one round."""
-    deadline = time.monotonic() + BROADCAST_WAIT
-    while (left := deadline - time.monotonic()) > 0:
+    end = time.monotonic() + BROADCAST_WAIT
+    if deadline is not None:
+        end = min(end, max(deadline, time.monotonic() + SHORTEST_WAIT))
+    while (left := end - time.monotonic()) > 0:
         sock.settimeout(left)
         try:
             data, sender = sock.recvfrom(BROADCAST_ANSWER_SIZE)

@@ -48,7 +48,7 @@ def test_locate(pyro_nameserver: Any) -> None:
             assert proxy._pyroUri.object == "Pyro.NameServer"
             assert proxy._pyroConnection is not None
             assert proxy.ping() is None
-    with pytest.raises(NamingError, match="^Failed to locate the nameserver$") as raised:
+    with pytest.raises(NamingError, match=r"^Failed to locate the nameserver \(127.0.0.1:1: refused\)$") as raised:
         pyrolite.locateNS(host="127.0.0.1", port=1)
     assert isinstance(raised.value.__cause__, CommunicationError)
 
@@ -67,10 +67,12 @@ def test_nothing_to_be_found(pyro_nameserver: Any, pyro_config: Any) -> None:
     """[RES-5], [RES-13]: after about two seconds."""
     pyro_config.NS_HOST = "./u:/nonexistent/nameserver"
     begin = time.monotonic()
-    with pytest.raises(NamingError, match="^Failed to locate the nameserver$"):
+    with pytest.raises(
+        NamingError, match="^Failed to locate the nameserver .*; ./u:/nonexistent/nameserver: no such file or directory"
+    ):
         pyrolite.locateNS()
     assert 1.9 < time.monotonic() - begin < 6
-    with pytest.raises(NamingError, match="^Failed to locate the nameserver$"):
+    with pytest.raises(NamingError, match="^Failed to locate the nameserver "):
         pyrolite.locateNS(broadcast=False)
 
 

@@ -826,7 +826,9 @@ class Connecting:
         self.uris: list[pyrolite.URI] = []
         self.connections: list[MemoryConnection] = []
 
-    def __call__(self, uri: pyrolite.URI, offer: Offer, timeout: float | None, config: Configuration) -> Welcome:
+    def __call__(
+        self, uri: pyrolite.URI, offer: Offer, timeout: float | None, config: Configuration, limit: float | None
+    ) -> Welcome:
         self.uris.append(uri)
         self.offers.append(offer)
         self.connections.append(MemoryConnection(objectId=uri.object))
@@ -943,11 +945,11 @@ def test_binding_keeps_the_resolved_uri(connecting: Connecting, monkeypatch: pyt
     found = [pyrolite.URI(f"PYRO:object{number}@h:1") for number in range(3)]
     keys: list[Any] = []
 
-    def resolve(uri: Any, key: Any, *rest: Any) -> pyrolite.URI:
+    def resolve(uri: Any, key: Any, *rest: Any) -> list[pyrolite.URI]:
         keys.append(key)
-        return found[len(keys) - 1]
+        return [found[len(keys) - 1]]
 
-    monkeypatch.setattr(proxy_module, "resolve_for_connection", resolve)
+    monkeypatch.setattr(proxy_module, "candidates", resolve)
     proxy = pyrolite.Proxy("PYRONAME:x")
     proxy._pyroHmacKey = b"k"
     with pytest.raises(AttributeError):
