@@ -94,10 +94,11 @@ def exchange(  # noqa: C901, PLR0912, PLR0915 - the way of every call, in one pi
     hmac_key = own["_pyroHmacKeyValue"]
     limit = config.MAX_MESSAGE_SIZE
     serializer_id = serializer.serializer_id
-    if extra or state.annotations or state.correlation is not None or hmac_key or blob_info is not None:
+    if extra or state.annotations or state.correlation is not None or blob_info is not None:
         head = _annotated_head(proxy, state, serializer_id, flags, payload, extra, blob_info)
     else:
-        head = v48.pack(MSG_INVOKE, flags, own["_pyroSeq"], serializer_id, len(payload), b"", limit)
+        chunks = v48.signature(hmac_key, payload) if hmac_key else b""
+        head = v48.pack(MSG_INVOKE, flags, own["_pyroSeq"], serializer_id, len(payload), chunks, limit)
     if config.LOGWIRE:
         log_sent("proxy wiredata sending", (head, payload))
     if state.in_request:

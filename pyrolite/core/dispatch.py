@@ -253,9 +253,12 @@ class Dispatcher:
                 flags |= FLAGS_COMPRESSED
         extra = self.owner.annotations()
         limit = config.MAX_MESSAGE_SIZE
-        if not state.response_annotations and not extra and not self.hmac_key and state.own_response is None:
+        if not state.response_annotations and not extra and state.own_response is None:
             # the usual case: the correlation id is the only annotation
-            chunks = v48.CORRELATION_HEAD + state.correlation  # type: ignore[operator]
+            correlation: bytes = state.correlation  # type: ignore[assignment]
+            chunks = v48.CORRELATION_HEAD + correlation
+            if self.hmac_key:
+                chunks += v48.signature(self.hmac_key, payload, correlation)
             return v48.pack(MSG_RESULT, flags, seq, serializer_id, len(payload), chunks, limit), payload
         annotations = self.annotations(state, extra)
         return v48.encode(MSG_RESULT, flags, seq, serializer_id, payload, annotations, self.hmac_key, limit)

@@ -5,10 +5,12 @@ Pure functions over bytes. A message is a header of 24 bytes, annotation chunks,
 
 from __future__ import annotations
 
+import hashlib
 import hmac as hmac_module
 import struct
 from collections.abc import Collection, Mapping
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from pyrolite import constants
 from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
@@ -29,6 +31,7 @@ __all__ = [
     "parse_annotations",
     "parse_header",
     "read_whole",
+    "signature",
     "verify",
 ]
 
@@ -48,6 +51,10 @@ _CHUNK_HEAD: Final = struct.Struct("!4sH")
 #: Head of the chunk that carries a correlation id of 16 bytes.
 CORRELATION_HEAD: Final = b"CORR\x00\x10"
 _CORRELATION_SIZE: Final = 6 + 16
+#: Head of the chunk that carries an HMAC of SHA-1.
+_HMAC_HEAD: Final = b"HMAC\x00\x14"
+_SIGNATURE_SIZE: Final = 6 + 20
+_SHA1_BLOCK: Final = 64
 _new_tuple: Final = tuple.__new__
 _from_bytes: Final = int.from_bytes
 
@@ -104,6 +111,8 @@ def read_whole(data: bytes, types: Collection[int] | None, hmac_key: bytes | Non
         annotations = {}
     elif annotations_size == _CORRELATION_SIZE and data[24:30] == CORRELATION_HEAD:
         annotations = {"CORR": data[30:46]}  # as every answer has it
+    elif annotations_size == _SIGNATURE_SIZE and data[24:30] == _HMAC_HEAD:
+        annotations = {"HMAC": data[30:50]}
     else:
         annotations = parse_annotations(data[24:end])
     # a third of the time of Frame(...)
@@ -166,21 +175,47 @@ def encode_signed_annotations(annotations: Mapping[str, Buffer], data: Buffer, h
     Raises:
         ProtocolError: as `encode_annotations`.
     """
-    signed = {key: value for key, value in annotations.items() if key != ANNOTATION_HMAC}
-    encode_annotations(signed)  # what cannot be sent is reported before it is signed
-    signed[ANNOTATION_HMAC] = message_hmac(hmac_key, data, signed)
-    return encode_annotations(signed)
+    others = {key: value for key, value in annotations.items() if key != ANNOTATION_HMAC}
+    chunks = encode_annotations(others)  # what cannot be sent is reported before it is signed
+    if len(chunks) + _SIGNATURE_SIZE > 0xFFFF:
+        raise ProtocolError("annotations too large: with 'HMAC' they exceed 65535 bytes")
+    return chunks + _HMAC_HEAD + message_hmac(hmac_key, data, others)
 
 
 def message_hmac(key: bytes, data: Buffer, annotations: Mapping[str, Buffer]) -> bytes:
     """HMAC-SHA1 over the payload and the annotation values in the order of their ids ([WIRE-31])."""
-    if not annotations or (len(annotations) == 1 and "HMAC" in annotations):
-        return hmac_module.digest(key, data, "sha1")
-    mac = hmac_module.new(key, data, "sha1")
-    for name in sorted(annotations):
-        if name != "HMAC":
-            mac.update(annotations[name])
-    return mac.digest()
+    return _digest(key, data, b"".join([annotations[name] for name in sorted(annotations) if name != "HMAC"]))
+
+
+def _digest(key: bytes, data: Buffer, values: bytes) -> bytes:
+    inner, outer = _keyed_hashes(key)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(data)
+    inner.update(values)
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+@lru_cache(maxsize=64)
+def _keyed_hashes(key: bytes) -> tuple[Any, Any]:
+    """The inner and the outer hash of an HMAC (RFC 2104) that have taken in the key, to be copied for each message.
+
+    A copy takes a third of the time of ``hmac.digest``, and of each message there are two of them.
+    """
+    block = (key if len(key) <= _SHA1_BLOCK else hashlib.sha1(key, usedforsecurity=False).digest()).ljust(
+        _SHA1_BLOCK, b"\0"
+    )
+    pads = (block.translate(bytes(value ^ pad for value in range(256))) for pad in (0x36, 0x5C))
+    inner, outer = (hashlib.sha1(pad, usedforsecurity=False) for pad in pads)
+    return inner, outer
+
+
+def signature(key: bytes, data: Buffer, values: bytes = b"") -> bytes:
+    """The HMAC chunk, to be the last one, of a message with payload ``data``.
+
+    ``values`` are those of the other annotations, in the order of their ids, put together.
+    """
+    return _HMAC_HEAD + _digest(key, data, values)
 
 
 def verify(frame: Frame, hmac_key: bytes | None) -> None:

@@ -210,6 +210,15 @@ class TestHmac:
         assert data is payload
         assert head == bytes.fromhex("5059524f003000040000000100 00004c 0001 001a 0000 3585") + b"HMAC\0\x14" + digest
 
+    @pytest.mark.parametrize("size", [1, 63, 64, 65, 200])
+    def test_keys_of_all_sizes(self, size: int) -> None:
+        """[WIRE-31]: the digest is an HMAC-SHA1 as everybody computes it."""
+        key = bytes(range(size))
+        for payload, values in ((b"", b""), (b"payload", b"value"), (bytes(100_000), b"value")):
+            digest = hmac.new(key, payload + values, hashlib.sha1).digest()
+            assert v48.signature(key, payload, values) == b"HMAC\0\x14" + digest
+            assert v48.message_hmac(key, payload, {"ABCD": values}) == digest
+
     def test_order_and_contents(self) -> None:
         """[WIRE-31]: payload, then the values in the order of their ids, without the digest itself."""
         annotations = {"ZZZZ": b"last", "HMAC": b"ignored", "AAAA": bytearray(b"first")}
