@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
-__all__ = ["NO_METADATA", "Entry", "Listing", "Storage", "as_storage", "entry_of", "listing_of"]
+__all__ = ["NO_METADATA", "Entry", "Listing", "Storage", "as_storage", "end_of_prefix", "entry_of", "listing_of"]
 
 #: What is stored under a name: the text of the URI and the metadata.
 Entry: TypeAlias = tuple[str, frozenset[str]]
@@ -30,6 +30,20 @@ def entry_of(value: tuple[str, Collection[str] | None]) -> Entry:
     """
     uri, metadata = value
     return uri, frozenset(metadata) if metadata else NO_METADATA
+
+
+def end_of_prefix(prefix: str) -> str | None:
+    """The first text after all that start with ``prefix``; None: there is none ([HRD-35]).
+
+    The order is that of the code points, which is also that of the UTF-8 bytes.
+    """
+    rest = prefix.rstrip("\U0010ffff")  # nothing comes after this character
+    if not rest:
+        return None
+    following = ord(rest[-1]) + 1
+    if following == 0xD800:  # surrogates are no characters
+        following = 0xE000
+    return rest[:-1] + chr(following)
 
 
 class Storage(MutableMapping[str, Entry]):
@@ -126,6 +140,13 @@ class Storage(MutableMapping[str, Entry]):
         """Remove all names that start with ``prefix`` except those to ``keep``; returns how many were removed."""
         with self._lock:
             return self.discard([name for name in self.with_prefix(prefix, metadata=False) if name not in keep])
+
+    def discard_metadata(
+        self, all_of: frozenset[str] = NO_METADATA, any_of: frozenset[str] = NO_METADATA, keep: Collection[str] = ()
+    ) -> int:
+        """Remove what `with_metadata` finds except those to ``keep``; returns how many were removed."""
+        with self._lock:
+            return self.discard([name for name in self.with_metadata(all_of, any_of) if name not in keep])
 
     def with_prefix(self, prefix: str, *, metadata: bool = True) -> dict[str, Entry]:
         """The entries whose name starts with ``prefix``; metadata may be left out when not asked for."""

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from pyrolite.errors import NamingError
-from pyrolite.naming.storage.interface import NO_METADATA, Entry, Listing, Storage, entry_of, listing_of
+from pyrolite.naming.storage.interface import NO_METADATA, Entry, Listing, Storage, end_of_prefix, entry_of, listing_of
 
 __all__ = ["SqlStorage", "sqlite3"]
 
@@ -244,6 +244,13 @@ class SqlStorage(Storage):
         with self._transaction("remove_items"):
             return self._delete_where(f"{condition} AND name NOT IN ({_marks(keep)})", [*parameters, *keep])
 
+    def discard_metadata(
+        self, all_of: frozenset[str] = NO_METADATA, any_of: frozenset[str] = NO_METADATA, keep: Collection[str] = ()
+    ) -> int:
+        """Remove what `with_metadata` finds except those to ``keep``; returns how many were removed."""
+        with self._transaction("remove_items"):  # also of other processes, none can write meanwhile
+            return super().discard_metadata(all_of, any_of, keep)
+
     def _delete_where(self, condition: str, parameters: Collection[str]) -> int:
         values = tuple(parameters)
         metadata = f"DELETE FROM pyro_metadata WHERE object IN (SELECT id FROM pyro_names WHERE {condition})"  # noqa: S608
@@ -302,10 +309,5 @@ def _in_prefix(prefix: str, column: str = "n.name") -> tuple[str, list[str]]:
 
     Text is compared by its UTF-8 bytes, whose order is that of the characters.
     """
-    rest = prefix.rstrip("\U0010ffff")  # nothing comes after this character
-    if not rest:
-        return f"{column} >= ?", [prefix]
-    following = ord(rest[-1]) + 1
-    if following == 0xD800:  # surrogates are no characters
-        following = 0xE000
-    return f"{column} >= ? AND {column} < ?", [prefix, rest[:-1] + chr(following)]
+    end = end_of_prefix(prefix)
+    return (f"{column} >= ?", [prefix]) if end is None else (f"{column} >= ? AND {column} < ?", [prefix, end])
