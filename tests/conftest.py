@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pytest
 
@@ -18,6 +19,9 @@ import pyrolite
 
 if TYPE_CHECKING:
     from .certificates import Certificates
+    from .stores import PostgresqlServer, RedisServer, Store
+
+S = TypeVar("S", bound="Store")
 
 # The library says nothing unless it is asked to ([LOG-7]), but tests look at what it logs.
 logging.getLogger("pyrolite").setLevel(logging.NOTSET)
@@ -64,3 +68,28 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     from .certificates import Certificates
 
     return Certificates.make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server for whoever needs one; skips the test with the reason when there is none to be had."""
+    pytest.importorskip("redis")
+    yield from _running(lambda stores: stores.RedisServer())
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """The same with PostgreSQL, which does not wait for its disk."""
+    pytest.importorskip("psycopg_pool")
+    yield from _running(lambda stores: stores.PostgresqlServer(fsync="off"))
+
+
+def _running(start: Callable[[Any], S]) -> Iterator[S]:
+    from . import stores
+
+    try:
+        store = start(stores)
+    except stores.Missing as reason:
+        pytest.skip(str(reason))
+    with contextlib.closing(store):
+        yield store

@@ -29,6 +29,7 @@ class StorageMachine(RuleBasedStateMachine):
     make: Callable[[Path], Any]
     has_metadata = True
     persistent = False
+    shared = False  # by all storages of this kind
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,6 +40,8 @@ class StorageMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.storage = type(self).make(Path(self.directory.name) / "names")
         self.names: Storage = as_storage(self.storage)
+        if self.shared and not self.model:
+            self.storage.clear()
 
     def teardown(self) -> None:
         if hasattr(self, "storage"):
@@ -80,6 +83,15 @@ class StorageMachine(RuleBasedStateMachine):
         for name in known:
             del self.model[name]
 
+    @rule(all_of=tags, any_of=tags, keep=st.lists(names, max_size=2))
+    def discard_metadata(self, all_of: frozenset[str], any_of: frozenset[str], keep: list[str]) -> None:
+        if not self.has_metadata:
+            return
+        known = {name for name in self.having(all_of, any_of) if name not in keep}
+        assert self.names.discard_metadata(all_of, any_of, keep) == len(known)
+        for name in known:
+            del self.model[name]
+
     @rule()
     def clear(self) -> None:
         self.storage.clear()
@@ -99,11 +111,14 @@ class StorageMachine(RuleBasedStateMachine):
     @rule(all_of=tags, any_of=tags)
     def with_metadata(self, all_of: frozenset[str], any_of: frozenset[str]) -> None:
         if self.has_metadata:
-            assert self.names.with_metadata(all_of, any_of) == {
-                name: entry
-                for name, entry in self.model.items()
-                if all_of <= entry[1] and (not any_of or any_of & entry[1])
-            }
+            assert self.names.with_metadata(all_of, any_of) == self.having(all_of, any_of)
+
+    def having(self, all_of: frozenset[str], any_of: frozenset[str]) -> Model:
+        return {
+            name: entry
+            for name, entry in self.model.items()
+            if all_of <= entry[1] and (not any_of or any_of & entry[1])
+        }
 
     @invariant()
     def same(self) -> None:
@@ -131,6 +146,11 @@ class DbmMachine(StorageMachine):
 @pytest.mark.parametrize("machine", [MemoryMachine, SqlMachine, DbmMachine], ids=lambda machine: machine.__name__)
 def test_storages_follow_the_model(machine: type[StorageMachine]) -> None:
     """[NS-22] [NS-9] [NS-13] As the model."""
+    follow_the_model(machine)
+
+
+def follow_the_model(machine: type[StorageMachine]) -> None:
+    """Try random sequences of operations."""
     case = machine.TestCase
     case.settings = settings(deadline=None, max_examples=25, stateful_step_count=20)
     case().runTest()

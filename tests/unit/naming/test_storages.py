@@ -253,7 +253,7 @@ def test_names_that_cannot_be_written(kind: Any, storage: Any) -> None:
     """[NS-24] [NS-25] Texts that are not Unicode are refused by files, and nothing else is lost."""
     storage["a"] = URI, None
     if kind.persistent:
-        with pytest.raises(NamingError, match=f"{'sqlite' if kind.name == 'sql' else 'dbm'} error in setitem: "):
+        with pytest.raises(NamingError, match=f"{'sqlite' if kind.name == 'sql' else kind.name} error in setitem: "):
             storage["\ud800"] = URI, None
     assert storage.everything() == {"a": URI}
 
