@@ -101,36 +101,33 @@ def exchange(  # noqa: C901, PLR0912, PLR0915 - the way of every call, in one pi
         head = v48.pack(MSG_INVOKE, flags, own["_pyroSeq"], serializer_id, len(payload), chunks, limit)
     if config.LOGWIRE:
         log_sent("proxy wiredata sending", (head, payload))
-    if state.in_request:
-        state.receive_response({})
-    else:
-        state.response_annotations = {}
     try:
         connection.send_parts(head, payload)
         if flags & FLAGS_ONEWAY:
+            state.receive_response({})
             return None
         del payload, head  # while waiting for the answer, the request needs no memory
         frame = connection.receive_frame(_RESULT_ONLY, hmac_key, limit)
     except BaseException:
         # whatever comes later on this connection must not be taken for the answer to another call
         proxy._pyroFailed(connection)
+        state.receive_response({})
         raise
     if config.LOGWIRE:
         log_frame("proxy wiredata received", frame)
     _, flags, seq, reply_serializer_id, annotations, data = frame
+    if state.in_request:
+        state.receive_response(annotations)
+    else:
+        state.response_annotations = annotations
     if seq != own["_pyroSeq"]:
         proxy._pyroFailed(connection)
         raise ProtocolError(f"invoke: reply sequence out of sync, got {seq} expected {own['_pyroSeq']}")
     if reply_serializer_id != serializer_id:
         proxy._pyroFailed(connection)
         raise SerializeError(f"invalid serializer in response: {reply_serializer_id}")
-    if annotations:
-        if state.in_request:
-            state.receive_response(annotations)
-        else:
-            state.response_annotations = annotations
-        if own["_pyroHooked"]:
-            proxy._pyroResponseAnnotations(annotations, MSG_RESULT)
+    if annotations and own["_pyroHooked"]:
+        proxy._pyroResponseAnnotations(annotations, MSG_RESULT)
     if flags or own["_pyroRawWireResponse"]:
         return _special_result(proxy, connection, frame, serializer)
     try:

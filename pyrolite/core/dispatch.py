@@ -146,8 +146,11 @@ class Dispatcher:
                     self._call_oneway(method, vargs, kwargs)
                     return _NO_ANSWER
                 result = method(*vargs, **kwargs) if kwargs else method(*vargs)
-                if type(result) not in _PLAIN_RESULTS and isinstance(result, Iterator):
-                    return self._stream_answer(frame, result, connection, serializer)
+                if type(result) not in _PLAIN_RESULTS:
+                    if isinstance(result, Iterator):
+                        return self._stream_answer(frame, result, connection, serializer)
+                    if type(result) is blob.SerializedBlob:
+                        raise SerializeError("a SerializedBlob cannot be returned")
             if flags & FLAGS_ONEWAY:
                 return _NO_ANSWER
             return self._encode_result(frame, result, serializer, state), None
@@ -237,8 +240,6 @@ class Dispatcher:
         self, frame: Frame, result: Any, serializer: SerializerBase, state: CallState
     ) -> tuple[bytes, Buffer]:
         """The RESULT message of a call that succeeded ([WIRE-73])."""
-        if type(result) is blob.SerializedBlob:
-            raise SerializeError("a SerializedBlob cannot be returned")
         payload: Buffer
         _, flags, seq, serializer_id, _, _ = frame
         flags &= FLAGS_BATCH
@@ -382,10 +383,9 @@ def _decode(serializer: SerializerBase, data: Buffer) -> Request:
         if error.__cause__ is not None and _decodes(serializer, data):  # but it is no call
             raise ProtocolError("malformed request") from error
         raise SerializeError(f"cannot deserialize request: {error}") from error
-    if isinstance(request, (tuple, list)) and len(request) == 4:
-        object_id, name, vargs, kwargs = request
-        if type(object_id) is str and type(name) is str and type(vargs) in _SEQUENCES and type(kwargs) in _KEYWORDS:
-            return object_id, name, vargs, kwargs
+    object_id, name, vargs, kwargs = request
+    if type(object_id) is str and type(name) is str and type(vargs) in _SEQUENCES and type(kwargs) in _KEYWORDS:
+        return request
     raise ProtocolError("malformed request")
 
 

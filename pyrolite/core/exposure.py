@@ -153,12 +153,14 @@ def behavior(
 class _Members:
     """What is known of one class; the weak reference takes the entry out of the cache when the class goes."""
 
-    __slots__ = ("reference", "results")
+    __slots__ = ("lists", "reference", "sets")
 
     def __init__(self, cls: type) -> None:
         key = id(cls)
         self.reference = weakref.ref(cls, lambda _: _members_cache.pop(key, None))
-        self.results: dict[tuple[bool, bool], dict[str, Any]] = {}
+        # by "only what is exposed"
+        self.sets: dict[bool, dict[str, Any]] = {}
+        self.lists: dict[bool, dict[str, Any]] = {}
 
 
 # By the id of the class: looked at in every request, and a WeakKeyDictionary takes five times as long. An id is not
@@ -166,11 +168,11 @@ class _Members:
 _members_cache: dict[int, _Members] = {}
 
 
-def _members_of(cls: type) -> dict[tuple[bool, bool], dict[str, Any]]:
+def _cached_members(cls: type, as_lists: bool) -> dict[bool, dict[str, Any]]:
     entry = _members_cache.get(id(cls))
     if entry is None:
         entry = _members_cache.setdefault(id(cls), _Members(cls))
-    return entry.results
+    return entry.lists if as_lists else entry.sets
 
 
 def get_exposed_members(
@@ -184,14 +186,13 @@ def get_exposed_members(
     Thread safety: may be called from any thread.
     """
     cls = obj if isinstance(obj, type) else type(obj)
-    cache = _members_of(cls)
-    key = (only_exposed, as_lists)
-    if use_cache and key in cache:
-        return cache[key]
+    cache = _cached_members(cls, as_lists)
+    if use_cache and (found := cache.get(only_exposed)) is not None:
+        return found
     result = _find_members(cls, only_exposed)
     if as_lists:
         result = {kind: list(names) for kind, names in result.items()}
-    cache[key] = result
+    cache[only_exposed] = result
     return result
 
 
@@ -238,7 +239,7 @@ def find_method(obj: Any, name: str, only_exposed: bool) -> Any:
     """
     cls = type(obj)
     entry = _members_cache.get(id(cls))
-    members = entry.results.get((only_exposed, False)) if entry is not None else None
+    members = entry.sets.get(only_exposed) if entry is not None else None
     if members is None:
         members = get_exposed_members(cls, only_exposed)
     if name in members["methods"]:
@@ -251,7 +252,7 @@ def find_method(obj: Any, name: str, only_exposed: bool) -> Any:
 def reset_exposed_members(obj: Any, only_exposed: bool = True, as_lists: bool = False) -> None:
     """Forget one cached result of `get_exposed_members` ([EXP-10])."""
     cls = obj if isinstance(obj, type) else type(obj)
-    _members_of(cls).pop((only_exposed, as_lists), None)
+    _cached_members(cls, as_lists).pop(only_exposed, None)
 
 
 # ---- access

@@ -193,7 +193,8 @@ def _digest(key: bytes, data: Buffer, values: bytes) -> bytes:
     inner.update(data)
     inner.update(values)
     outer.update(inner.digest())
-    return outer.digest()
+    digest: bytes = outer.digest()
+    return digest
 
 
 @lru_cache(maxsize=64)
