@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "config_items",
+    "page_marks",
     "spec_ids",
 ]
 exclude_patterns = ["_build", "_ext"]
