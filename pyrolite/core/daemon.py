@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,6 +18,7 @@ from pyrolite.core.daemonobject import DaemonObject
 from pyrolite.core.dispatch import Answer, Dispatcher
 from pyrolite.core.exposure import get_exposed_members, reset_exposed_members
 from pyrolite.core.instances import InstanceTable
+from pyrolite.core.namekeeper import NameKeeper
 from pyrolite.core.oneway import OnewayPool
 from pyrolite.core.registry import ObjectRegistry
 from pyrolite.core.serverhandshake import shake_hands
@@ -70,6 +72,9 @@ class Daemon:
 
     Thread safety: `register`, `unregister`, `uriFor`, `proxyFor`, `shutdown` and `stats` may be called from any thread.
     """
+
+    #: keeps names in name servers, made when there is the first one ([BYD-14])
+    _pyroNames: NameKeeper | None = None
 
     def __init__(
         self,
@@ -228,6 +233,45 @@ class Daemon:
                 serializer.register_type_replacement(cls, pyroObjectToAutoProxy)
         return self.uriFor(object_id)
 
+    def register_ns(
+        self, obj: Any, name: str, ns: Any = None, metadata: Iterable[str] | None = None, ttl: float = 30
+    ) -> URI:
+        """Offer an object or class, and keep it registered in a name server while this daemon serves ([BYD-14]).
+
+        The registration is a lease, which is renewed three times before it would end, as long as the daemon does its
+        housekeeping: so the name vanishes when this process does. It comes back by itself after a restart of the name
+        server, and is removed when the object is unregistered or the daemon ends. A name that somebody else has
+        registered meanwhile is left alone. Name servers without leases, such as Pyro4's, are used without.
+
+        Args:
+            obj: an object or class, registered in this daemon already or not.
+            name: the name for it.
+            ns: a proxy for the name server, its URI, or a `NameServer` in this process; default: the one that
+                `locateNS` finds, again after each loss of the connection. The key is the proxy's, or the daemon's.
+            metadata: texts to find the registration by.
+            ttl: seconds after which the name vanishes unless it is renewed.
+
+        Returns:
+            the URI of the object.
+
+        Raises:
+            NamingError, CommunicationError: there is no name server, or it refuses.
+            DaemonError: the object cannot be registered in the daemon.
+            TypeError, ValueError: an argument is wrong.
+        """
+        object_id = getattr(obj, "_pyroId", None)
+        added = not isinstance(object_id, str) or self.objectsById.get(object_id) is not obj
+        uri = self.register(obj) if added else self.uriFor(obj)
+        try:
+            if self._pyroNames is None:
+                self._pyroNames = NameKeeper(self)
+            self._pyroNames.add(uri.object, name, uri, ns, metadata, ttl)
+        except BaseException:
+            if added:
+                self._registry.remove(obj)
+            raise
+        return uri
+
     def unregister(self, objectOrId: Any) -> None:
         """Stop offering an object; unknown ids are ignored.
 
@@ -236,6 +280,8 @@ class Daemon:
             DaemonError: the object is not registered.
         """
         self._registry.remove(objectOrId)
+        if self._pyroNames is not None:
+            self._pyroNames.drop_missing(self.objectsById)
 
     def uriFor(self, objectOrId: Any, nat: bool = True) -> URI:
         """The URI of an object, at the NAT location if there is one and ``nat``.
@@ -352,6 +398,8 @@ class Daemon:
         May be called from any thread, also from a remote method, whose reply is still delivered. May be repeated.
         """
         log.debug("daemon shutting down")
+        if self._pyroNames is not None:
+            self._pyroNames.close()  # first, so that nobody finds what is about to end
         self._shutting_down = True
         self._pyroStreams.clear()
         self._pyroOnewayPool.close()
@@ -364,6 +412,8 @@ class Daemon:
 
     def close(self) -> None:
         """Release everything at once; the daemon cannot be used again. May be repeated."""
+        if self._pyroNames is not None:
+            self._pyroNames.close()
         self._closed = self._shutting_down = True
         self._pyroStreams.clear()
         self._pyroOnewayPool.close()
@@ -493,6 +543,8 @@ class Daemon:
         try:
             if self._pyroStreams.streams:
                 self._pyroStreams.expire()
+            if self._pyroNames is not None:
+                self._pyroNames.last_housekeeping = time.monotonic()
             self.housekeeping()
         finally:
             self._housekeeping_lock.release()

@@ -18,6 +18,7 @@ from pyrolite.configuration import config as global_config
 from pyrolite.core import URI, Daemon, current_context, expose
 from pyrolite.errors import NamingError, ProtocolError, PyroError
 from pyrolite.naming.autoclean import AutoCleaner
+from pyrolite.naming.leases import Leases, checked_ttl, without_leases
 from pyrolite.naming.patterns import CheckedPattern, checked_pattern
 from pyrolite.naming.storage import NO_METADATA, Entry, MemoryStorage, as_storage, open_storage
 from pyrolite.socketserver.interface import DEFAULT_DRAIN
@@ -71,9 +72,11 @@ class NameServer:
     def __init__(self, storageProvider: Any = None) -> None:
         self.storage: Any = MemoryStorage() if storageProvider is None else storageProvider
         self._names = as_storage(self.storage)
+        self._leases = Leases(self._names, self.storage)
 
     def count(self) -> int:
         """The number of registrations."""
+        self._leases.sweep()
         return len(self._names)
 
     def ping(self) -> None:
@@ -85,13 +88,21 @@ class NameServer:
         Raises:
             NamingError: the name is unknown.
         """
-        entry = self._names.entry(name) if isinstance(name, str) else None
+        self._leases.sweep()
+        entry = self._leases.visible_entry(name, self._names.entry(name)) if isinstance(name, str) else None
         if entry is None:
             raise NamingError(f"unknown name: {name}")
         uri = URI(entry[0])
         return (uri, _metadata_form(entry[1])) if return_metadata else uri
 
-    def register(self, name: str, uri: URI | str, safe: bool = False, metadata: Iterable[str] | None = None) -> None:
+    def register(
+        self,
+        name: str,
+        uri: URI | str,
+        safe: bool = False,
+        metadata: Iterable[str] | None = None,
+        ttl: float | None = None,
+    ) -> None:
         """Store a URI under a name, replacing what was there, metadata included.
 
         Args:
@@ -99,9 +110,11 @@ class NameServer:
             uri: a URI of any protocol, or its text.
             safe: refuse names that are registered already.
             metadata: texts to find the registration by.
+            ttl: seconds after which the registration vanishes unless it is made again; default: it stays ([BYD-14]).
 
         Raises:
             TypeError: an argument has the wrong type.
+            ValueError: ``ttl`` is not positive.
             PyroError: ``uri`` is no valid URI.
             NamingError: the name is registered already, or it is the name server's own.
         """
@@ -113,7 +126,9 @@ class NameServer:
         else:
             raise TypeError("only URIs or strings can be registered")
         tags = _checked_metadata(_checked_name(name), metadata)
-        if not self._names.put(name, text, tags, safe=bool(safe)):
+        seconds = checked_ttl(ttl)
+        self._leases.sweep()
+        if not self._leases.put(name, text, tags, safe=bool(safe), ttl=seconds):
             raise NamingError(f"name already registered: {name}")
 
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> None:
@@ -123,7 +138,8 @@ class NameServer:
             TypeError: an argument has the wrong type.
             NamingError: the name is unknown, or it is the name server's own.
         """
-        if not self._names.put_metadata(name, _checked_metadata(_checked_name(name), metadata)):
+        self._leases.sweep()
+        if not self._leases.put_metadata(name, _checked_metadata(_checked_name(name), metadata)):
             raise NamingError(f"unknown name: {name}")
 
     def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> int:
@@ -138,6 +154,7 @@ class NameServer:
             TypeError: ``prefix`` or ``regex`` is no text.
             NamingError: the expression is invalid, or could take too long.
         """
+        self._leases.sweep()
         if name and isinstance(name, str) and name not in _KEPT and self._names.discard((name,)):
             return 1
         if prefix:
@@ -189,6 +206,7 @@ class NameServer:
         """
         if sum(filter_ is not None for filter_ in (prefix, regex, metadata_all, metadata_any)) > 1:
             raise ValueError("you can only filter on one thing at a time")
+        self._leases.sweep()
         entries: dict[str, Entry]
         if prefix:
             entries = self._names.with_prefix(_checked_prefix(prefix), metadata=return_metadata)
@@ -202,7 +220,7 @@ class NameServer:
             entries = self._with_metadata("metadata_any", metadata_any, metadata=return_metadata)
         else:
             entries = self._names.snapshot(metadata=return_metadata)
-        return _result(entries, return_metadata=return_metadata)
+        return _result(self._leases.visible(entries), return_metadata=return_metadata)
 
     def yplookup(
         self,
@@ -247,7 +265,7 @@ def _checked_metadata(name: str, metadata: Any) -> frozenset[str]:
     # the server itself calls from outside of a request
     if name in _KEPT and current_context.client is not None:
         raise NamingError("the name server's own registration cannot be changed by clients")
-    return tags
+    return without_leases(tags) if tags else tags
 
 
 def _tags(argument: str, metadata: Any) -> frozenset[str]:
@@ -377,6 +395,7 @@ class NameServerDaemon(Daemon):
             cleaner.stop()
         nameserver, self.nameserver = self.nameserver, None
         if nameserver is not None:
+            nameserver._leases.close()
             nameserver.storage.close()
 
     def __enter__(self: N) -> N:  # noqa: PYI019
@@ -397,6 +416,13 @@ class NameServerDaemon(Daemon):
         except ProtocolError as error:
             _warn(error)
             raise
+
+    def _housekeeping(self) -> None:
+        """As `Daemon._housekeeping`; removes registrations whose lease has ended ([BYD-14])."""
+        nameserver = self.nameserver
+        if nameserver is not None:
+            nameserver._leases.sweep()
+        super()._housekeeping()
 
     def _pyroRefused(self, error: BaseException) -> None:
         """The same for the handshake, where a serializer that is not accepted shows first."""
