@@ -31,6 +31,7 @@ from pyrolite.cli.diagnoses import (
 from pyrolite.configuration import Configuration
 from pyrolite.core import URI, Proxy, _locateNS
 from pyrolite.core.message import Message
+from pyrolite.core.resolver import location_of
 from pyrolite.errors import NamingError, PyroError, SerializeError
 from pyrolite.net import addresses, tls
 from pyrolite.net.connection import SocketConnection
@@ -123,7 +124,7 @@ class Walk:
         except _UnlocatedError as error:
             text = str(error)
             host = location or self.config.NS_HOST
-            at = host if URI.isUnixsockLocation(host) else f"{host}:{port or self.config.NS_PORT}"
+            at = location_of(host.split(",")[0].strip(), port or self.config.NS_PORT)  # of a list, the first
             self._prefix = "name server: "
             self._reach(URI(f"PYRO:{constants.NAMESERVER_NAME}@{at}"), named=False)
             self._prefix = ""

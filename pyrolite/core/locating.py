@@ -24,7 +24,8 @@ def _locateNS(
     """A proxy for the name server.
 
     Args:
-        host: its host or ``./u:name``; default: the configured one, then whoever answers a broadcast.
+        host: its host, ``host:port``, or ``./u:name``, or several of these with commas between them, which are tried in
+            order ([BYD-11]); default: the configured one, then whoever answers a broadcast.
         port: its TCP port, default NS_PORT; without ``host`` also the UDP port of the broadcast.
         broadcast: whether to ask by broadcast when no host is given.
         hmac_key: the key of its daemon.

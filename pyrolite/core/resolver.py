@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import logging
+import math
 import random
 import socket
 import ssl
@@ -32,7 +33,15 @@ from pyrolite.net import sockets
 if TYPE_CHECKING:
     from pyrolite.core.proxy import Proxy
 
-__all__ = ["Attempts", "candidates", "find_nameserver", "keep_trying", "resolve", "resolve_for_connection"]
+__all__ = [
+    "Attempts",
+    "candidates",
+    "find_nameserver",
+    "keep_trying",
+    "location_of",
+    "resolve",
+    "resolve_for_connection",
+]
 
 T = TypeVar("T")
 
@@ -58,6 +67,8 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 #: Seconds that an attempt has in any case, also when there is no time left.
 SHORTEST_WAIT: Final = 0.05
+#: Seconds until the next name server of a list is tried, unless a timeout is configured.
+NEXT_IN_LIST: Final = 3.0
 
 
 def candidates(
@@ -194,47 +205,72 @@ def find_nameserver(
 ) -> Proxy:
     """A proxy for the name server ([RES-10] to [RES-16]); bound, unless it was found by broadcast.
 
-    One round over all places where it may be; ``deadline`` (monotonic time) makes it end earlier.
+    One round over all places where it may be; ``deadline`` (monotonic time) makes it end earlier. ``host``, and NS_HOST
+    as well, may be a list of places, with commas between them; these are tried in order ([BYD-11]).
 
     Raises:
         NamingError: there is none; the text lists the attempts ([BYD-16]), the last one's error is the cause.
     """
-    attempts = Attempts()
+    search = _Search(hmac_key, make_proxy, config, deadline)
+    if host or _is_list(config.NS_HOST):
+        found = search.first_of(host or config.NS_HOST, port)
+    else:
+        found = search.by_default(port, broadcast=broadcast)
+    if found is None:
+        raise NamingError(search.attempts.told(NOT_FOUND)) from search.attempts.last
+    return found
 
-    def connected(address: str, tcp_port: int) -> Proxy | None:
-        location = address if URI.isUnixsockLocation(address) else f"{bracketed(address)}:{tcp_port}"
+
+class _Search:
+    """One round over places where a name server may be, and what was tried."""
+
+    def __init__(
+        self, hmac_key: bytes | None, make_proxy: ProxyFactory, config: Configuration, deadline: float | None
+    ) -> None:
+        self.attempts = Attempts()
+        self._key, self._make_proxy, self._config, self._deadline = hmac_key, make_proxy, config, deadline
+
+    def _connected(self, address: str, port: int, deadline: float | None) -> Proxy | None:
+        location = location_of(address, port)
         try:
-            proxy = make_proxy(URI(f"PYRO:{constants.NAMESERVER_NAME}@{location}"))
-            proxy._pyroHmacKey = hmac_key
+            proxy = self._make_proxy(URI(f"PYRO:{constants.NAMESERVER_NAME}@{location}"))
+            proxy._pyroHmacKey = self._key
             if deadline is None:
                 proxy._pyroBind()
             else:
                 proxy._pyroBindBefore(deadline)
         except PyroError as error:
-            attempts.add(location, error)
+            self.attempts.add(location, error)
             return None
         return proxy
 
-    if host:
-        found = connected(host, port or config.NS_PORT)
-    else:
-        found = None
+    def first_of(self, places: str, port: int | None) -> Proxy | None:
+        """The first one that answers of one or several places, with commas between them ([RES-11], [BYD-11])."""
+        config, deadline = self._config, self._deadline
+        *some, last = [entry for entry in map(str.strip, places.split(",")) if entry] or [places]
+        patient = bool(config.CONNECT_TIMEOUT or config.COMMTIMEOUT)
+        for entry in some:
+            end = deadline if patient else min(time.monotonic() + NEXT_IN_LIST, deadline or math.inf)
+            if found := self._connected(entry, port or config.NS_PORT, end):
+                return found
+        return self._connected(last, port or config.NS_PORT, deadline)
+
+    def by_default(self, port: int | None, *, broadcast: bool) -> Proxy | None:
+        """The one on this computer, the one that answers a broadcast, or the configured one ([RES-12])."""
+        config, deadline = self._config, self._deadline
         if _is_loopback(config.NS_HOST):
             for address in _loopback_addresses(config.NS_HOST):
-                found = found or connected(address, port or config.NS_PORT)
-        if found is None and broadcast and config.PREFER_IP_VERSION != 6:
+                if found := self._connected(address, port or config.NS_PORT, deadline):
+                    return found
+        if broadcast and config.PREFER_IP_VERSION != 6:
             udp_port = port or config.NS_BCPORT
             uri = _ask_by_broadcast(udp_port, config, deadline)
             if uri is not None:
-                found = make_proxy(uri)
-                found._pyroHmacKey = hmac_key
-            else:
-                attempts.add(f"broadcast to UDP port {udp_port}", "no answer")
-        if found is None:
-            found = connected(config.NS_HOST, config.NS_PORT)
-    if found is None:
-        raise NamingError(attempts.told(NOT_FOUND)) from attempts.last
-    return found
+                proxy = self._make_proxy(uri)
+                proxy._pyroHmacKey = self._key
+                return proxy
+            self.attempts.add(f"broadcast to UDP port {udp_port}", "no answer")
+        return self._connected(config.NS_HOST, config.NS_PORT, deadline)
 
 
 def keep_trying(action: Callable[[float | None], T], timeout: float | None) -> T:
@@ -261,6 +297,18 @@ def keep_trying(action: Callable[[float | None], T], timeout: float | None) -> T
             log.debug("trying again for %.1f s: %s", left, error)
             time.sleep(min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def location_of(host: str, port: int) -> str:
+    """The location that ``host[:port]`` or ``./u:name`` stands for; ``port`` is used when there is none in it."""
+    if URI.isUnixsockLocation(host) or host.count(":") == 1 or (host.startswith("[") and "]:" in host):
+        return host
+    return f"{bracketed(host)}:{port}"
+
+
+def _is_list(hosts: str) -> bool:
+    """Whether it says exactly where to look: a list, or a place with its port."""
+    return "," in hosts or (hosts.count(":") == 1 and not URI.isUnixsockLocation(hosts)) or "]:" in hosts
 
 
 def _is_loopback(host: str) -> bool:

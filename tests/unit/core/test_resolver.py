@@ -30,6 +30,7 @@ class Network:
         self.keys: list[Any] = []
         self.released = 0
         self.tags: list[Any] = []
+        self.patience: list[float] = []
 
     def make_proxy(self, uri: pyrolite.URI) -> Any:
         return NameServerProxy(self, uri)
@@ -52,6 +53,10 @@ class NameServerProxy:
             raise CommunicationError("cannot connect")
         self.bound = True
         return True
+
+    def _pyroBindBefore(self, deadline: float) -> bool:
+        self.network.patience.append(deadline - time.monotonic())
+        return self._pyroBind()
 
     def lookup(self, name: str) -> Any:
         current_context.annotations = {"NOIS": b"1"}
@@ -185,6 +190,58 @@ def test_last_step(network: Network) -> None:
     with pytest.raises(NamingError, match=f"^{re.escape(text)}$") as raised:  # [BYD-16]
         find(network)
     assert isinstance(raised.value.__cause__, CommunicationError)
+
+
+# ---- lists
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize(
+    ("hosts", "locations"),
+    [
+        ("one,two", ["one:9090", "two:9090"]),
+        (" one:1 , ::1,[::1]:2,[fe80::2], ./u:name,", ["one:1", "[::1]:9090", "[::1]:2", "[fe80::2]:9090", "./u:name"]),
+        ("localhost:7,127.0.0.1", ["localhost:7", "127.0.0.1:9090"]),
+        ("elsewhere:7", ["elsewhere:7"]),
+    ],
+)
+def test_lists(
+    network: Network, monkeypatch: pytest.MonkeyPatch, hosts: str, locations: list[str], given: bool
+) -> None:
+    """[BYD-11] [BYD-16] All are tried in order, and nothing else; the first that answers is taken."""
+    monkeypatch.setattr(resolver, "_ask_by_broadcast", lambda port, config, deadline: pytest.fail("it broadcasts"))
+    items = {} if given else {"NS_HOST": hosts}
+    host = hosts if given else None
+    text = "; ".join(f"{location}: cannot connect" for location in locations)
+    with pytest.raises(NamingError, match=f"^{re.escape(f'Failed to locate the nameserver ({text})')}$"):
+        find(network, host, items=items)
+    assert network.tried == locations
+    for count, location in enumerate(locations, 1):
+        network.reachable, network.tried = {location}, []
+        assert find(network, host, items=items)._pyroUri.location == location
+        assert network.tried == locations[:count]
+
+
+def test_port_for_a_list(network: Network) -> None:
+    """[BYD-11] [RES-11] For the entries that have none."""
+    network.reachable = {"two:77"}
+    assert find(network, "one:1,two", 77).bound
+    assert network.tried == ["one:1", "two:77"]
+
+
+def test_nobody_waits_long_for_one_of_many(network: Network) -> None:
+    """[BYD-11] Without a configured timeout the next one is tried after a few seconds."""
+    network.reachable = {"three:9090"}
+    find(network, "one,two,three")
+    assert [round(seconds) for seconds in network.patience] == [resolver.NEXT_IN_LIST] * 2
+    network.patience.clear()
+    find(network, "one,two,three", items={"CONNECT_TIMEOUT": 1.0})
+    assert network.patience == []
+    find(network, "one,two,three", deadline=time.monotonic() + 100, items={"CONNECT_TIMEOUT": 1.0})
+    assert [round(seconds) for seconds in network.patience] == [100] * 3
+    network.patience.clear()
+    find(network, "one,two,three", deadline=time.monotonic() + 1)
+    assert [round(seconds) for seconds in network.patience] == [1] * 3
 
 
 class Radio:
