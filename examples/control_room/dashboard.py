@@ -16,26 +16,33 @@ from watching import Channel, Watcher
 
 BARS = "▁▂▃▄▅▆▇█"
 CLEAR = "\x1b[H\x1b[2J"
+BOLD, DIM, RED, GREEN, NORMAL = "\x1b[1m", "\x1b[2m", "\x1b[1;31m", "\x1b[32m", "\x1b[m"
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """The course of the values as a line of small bars."""
-    if not values:
+def sparkline(values: Sequence[float | None]) -> str:
+    """The course of the values as a line of small bars, with gaps where there is no value."""
+    known = [value for value in values if value is not None]
+    if not known:
         return ""
-    low, high = min(values), max(values)
+    low, high = min(known), max(known)
     scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(BARS[round((value - low) * scale)] for value in values)
+    return "".join(" " if value is None else BARS[round((value - low) * scale)] for value in values)
 
 
 def line_of(channel: Channel) -> str:
     values = list(channel.values)
-    value = f"{values[-1]:10.3f} {channel.unit:<5}" if values else f"{'-':>10} {'':<5}"
+    known = [value for value in values if value is not None]
+    value = f"{known[-1]:10.3f} {channel.unit:<5}" if known else f"{'-':>10} {'':<5}"
     state = "ok" if channel.connected else "GONE"
     return f"{channel.name:<14} {state:<4} {value} {sparkline(values)}"
 
 
-def draw(watcher: Watcher, events: Sequence[str]) -> None:
-    lines = ["Control room", "", *map(line_of, watcher.channels()), "", *events]
+def draw(watcher: Watcher, events: Sequence[str], hints: Sequence[str]) -> None:
+    lines = [f"{BOLD}Control room{NORMAL}", ""]
+    for channel in watcher.channels():
+        colour = GREEN if channel.connected else RED
+        lines.append(f"{colour}{line_of(channel)}{NORMAL}  {DIM}process {channel.process}{NORMAL}")
+    lines += ["", *events, "", *(f"{DIM}{hint}{NORMAL}" for hint in hints)]
     print(CLEAR + "\n".join(lines), flush=True)
 
 
@@ -49,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Shows all instruments of the laboratory.")
     parser.add_argument("--plain", action="store_true", help="lines instead of a drawing")
     parser.add_argument("--interval", type=float, default=0.5, metavar="SECONDS", help="between measurements (0.5)")
+    parser.add_argument("--hint", action="append", default=[], metavar="TEXT", help="a line below the drawing")
     options = parser.parse_args()
     plain = options.plain or not sys.stdout.isatty()
     events: deque[str] = deque(maxlen=8)
@@ -70,11 +78,11 @@ def main() -> None:
             if plain:
                 print_lines(watcher)
             else:
-                draw(watcher, list(events))
+                draw(watcher, list(events), options.hint)
     finally:
         watcher.close()
     lost = sum(channel.lost for channel in watcher.channels())
-    print(f"watched {len(watcher.channels())} instruments; {lost} connections were lost", flush=True)
+    print(f"instruments: {len(watcher.channels())}, connections lost: {lost}", flush=True)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,10 @@ class Oven(Instrument):
 
     @target.setter
     def target(self, celsius: float) -> None:
+        self.heat_to(celsius)
+
+    def heat_to(self, celsius: float) -> None:
+        """Set the target; for clients that can only call methods, as web pages."""
         if not 0 <= celsius <= 300:
             raise ValueError(f"{self._name} cannot go to {celsius} °C, only from 0 to 300 °C")
         with self._lock:

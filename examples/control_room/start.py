@@ -1,8 +1,8 @@
 """Starts the whole laboratory: name server, supervisor with its instruments, and the dashboard in this terminal.
 
-python start.py            until Ctrl-C
-python start.py --page     with a live page for web browsers as well
-python start.py --demo     crashes an instrument, and ends when the dashboard has it back
+python start.py                 until Ctrl-C
+python start.py --page [PORT]   with a live page for web browsers as well (8080)
+python start.py --demo          crashes an instrument, and ends when the dashboard has it back
 """
 
 from __future__ import annotations
@@ -40,13 +40,17 @@ def running(*command: str, capture: bool) -> Iterator[IO[str]]:
             process.wait(PATIENCE)
 
 
+class EndedEarlyError(Exception):
+    """A program has ended; it has said itself why."""
+
+
 def wait_for(output: IO[str], text: str) -> str:
     """Read lines until one of them contains the text."""
     for line in output:
         print(line, end="", flush=True)
         if text in line:
             return line.rstrip()
-    raise RuntimeError(f"a program has ended without printing {text!r}")
+    raise EndedEarlyError(f"a program has ended without printing {text!r}")
 
 
 def crash_and_recover(dashboard: IO[str]) -> None:
@@ -72,7 +76,9 @@ def end(*_: object) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Starts the whole laboratory.")
     parser.add_argument("--demo", action="store_true", help="crash an instrument, and end when it is back")
-    parser.add_argument("--page", action="store_true", help="a live page for web browsers as well")
+    parser.add_argument(
+        "--page", type=int, nargs="?", const=8080, metavar="PORT", help="a live page for web browsers as well (8080)"
+    )
     parser.add_argument("--interval", type=float, default=0.5, metavar="SECONDS", help="between measurements (0.5)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, end)
@@ -87,11 +93,16 @@ def main() -> None:
             pyrolite.config.reset()
             supervisor = stack.enter_context(running(str(FOLDER / "supervisor.py"), capture=True))
             wait_for(supervisor, "the supervisor is ready")
-            if options.page:
-                page = stack.enter_context(running(str(FOLDER / "page.py"), capture=True))
-                wait_for(page, "http://")
-                input("Open it in your web browser. Press Enter for the dashboard here. ")
+            hints = [
+                "Kill a process, and see what happens: kill -9 NUMBER (Windows: taskkill /F /PID NUMBER)",
+                f"Use the instruments in another terminal: PYRO_NS_PORT={port} python experiment.py",
+            ]
+            if options.page is not None:
+                page = stack.enter_context(running(str(FOLDER / "page.py"), str(options.page), capture=True))
+                address = wait_for(page, "http://").rpartition(" ")[2]
+                hints.insert(0, f"The live page: {address}")
             arguments = ["--interval", str(options.interval), *(["--plain"] if options.demo else [])]
+            arguments += [f"--hint={hint}" for hint in [*hints, "Ctrl-C ends all of it."]]
             dashboard = running(str(FOLDER / "dashboard.py"), *arguments, capture=options.demo)
             output = stack.enter_context(dashboard)
             if options.demo:
@@ -101,6 +112,8 @@ def main() -> None:
                     time.sleep(3600)
         except KeyboardInterrupt:
             print("ending")
+        except EndedEarlyError as error:
+            sys.exit(str(error))
     print("the laboratory has closed", flush=True)
 
 

@@ -18,6 +18,8 @@ import lab
 import pyrolite
 
 SERVER = Path(__file__).resolve().with_name("instrument_server.py")
+#: Seconds from the end of a server to its new start: long enough to see that it is gone.
+PAUSE = 1.0
 
 
 class Status(TypedDict):
@@ -51,7 +53,7 @@ class Keeper:
             if not self._ended.is_set():
                 print(f"the server of {self.name} has ended with {code}, starting it again", flush=True)
             # a server that does not live long is broken: do not start it all the time
-            pause = 0.0 if time.monotonic() - started > 5 else min(5.0, pause * 2 or 0.1)
+            pause = PAUSE if time.monotonic() - started > 5 else min(10.0, pause * 2 or PAUSE)
 
     def stop(self) -> None:
         self._ended.set()

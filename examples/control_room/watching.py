@@ -23,12 +23,14 @@ class Channel:
     """What is known about one instrument."""
 
     name: str
+    kind: str = ""
     quantity: str = ""
     unit: str = ""
     process: int = 0
     connected: bool = False
     lost: int = 0
-    values: deque[float] = field(default_factory=lambda: deque(maxlen=40))
+    #: the last measurements, and None where the connection was lost
+    values: deque[float | None] = field(default_factory=lambda: deque(maxlen=40))
 
 
 class Watcher:
@@ -87,6 +89,7 @@ class Watcher:
                 with pyrolite.Proxy(f"PYRONAME:{lab.PREFIX}{channel.name}") as instrument:
                     instrument._pyroTimeout = self._interval + 5
                     description = instrument.describe()
+                    channel.kind = description["kind"]
                     channel.quantity, channel.unit = description["quantity"], description["unit"]
                     channel.process = description["process"]
                     channel.connected = True
@@ -103,6 +106,7 @@ class Watcher:
                 if channel.connected:
                     channel.connected = False
                     channel.lost += 1
+                    channel.values.append(None)
                     gone_since = time.monotonic()
                     self._tell(f"{channel.name}: connection lost")
 
