@@ -6,12 +6,11 @@ messages.
 
 from __future__ import annotations
 
-import hmac as hmac_module
 import logging
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyrolite import compression
+from pyrolite import compression, lazily
 from pyrolite.configuration import config
 from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
 from pyrolite.wire import v48
@@ -25,6 +24,11 @@ from pyrolite.wire.message import (
     Frame,
     too_large,
 )
+
+if TYPE_CHECKING:
+    import hmac as hmac_module
+else:
+    hmac_module = lazily.module("hmac", globals(), "hmac_module")
 
 __all__ = ["Message", "secure_compare"]
 
@@ -143,9 +147,10 @@ class Message:
 
     @classmethod
     def from_frame(cls, frame: Frame, hmac_key: bytes | None = None) -> Message:
-        """The message object for a received frame, sharing its payload; ``hmac_key`` is that of the connection."""
+        """The message object for a received frame; ``hmac_key`` is that of the connection."""
         message = cls.__new__(cls)
-        message.type, message.flags, message.seq, message.serializer_id, annotations, message.data = frame
+        message.type, message.flags, message.seq, message.serializer_id, annotations, data = frame
+        message.data = bytes(data)  # not a view of memory that is meant to be used again soon
         message.annotations = dict(annotations)
         message.data_size = len(frame.data)
         message.annotations_size = sum(6 + len(value) for value in annotations.values())

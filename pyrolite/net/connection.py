@@ -167,17 +167,28 @@ class SocketConnection:
     def _receive_piece(self) -> None:
         """One receive, of as much as the message in progress lets expect."""
         reader = self._reader
+        # the system collects as well: without that, every few KiB would wake this thread
+        flags = 0 if self._tls or not reader.collecting else _WAIT_ALL
         try:
-            if reader.collecting and not self._tls:
-                # the system collects as well: without that, every few KiB would wake this thread
-                data = self.sock.recv(reader.wanted, _WAIT_ALL)
-            else:
-                data = self.sock.recv(reader.wanted)
+            size = self._receive_more(flags)
         except OSError as error:
             data = self._recv_again(error)
-        if not data:
+            size = len(data)
+            reader.feed(data)
+        if not size:
             raise self._closed()
-        reader.feed(data)
+
+    def _receive_more(self, flags: int) -> int:
+        """Let the reader have what one receive call gives; returns the number of bytes."""
+        reader = self._reader
+        space = reader.space()
+        if space is None:
+            data = self.sock.recv(reader.wanted, flags)
+            reader.feed(data)
+            return len(data)
+        size = self.sock.recv_into(space, 0, flags)
+        reader.added(size)
+        return size
 
     def _recv_again(self, error: OSError) -> bytes:
         """A receive failed with ``error``: wait and repeat if nothing was there yet, else raise what it means."""
@@ -325,15 +336,15 @@ class SocketConnection:
         progress = False
         try:
             while not self.eof:
-                size = reader.wanted if reader.collecting else RECEIVE_SIZE
-                data = self.sock.recv(size) if self._tls else self.sock.recv(size, _DONT_WAIT)
-                progress = True
-                if not data:
+                flags = 0 if self._tls else _DONT_WAIT
+                if reader.rest or reader.collecting:
+                    if not self._receive_more(flags):
+                        self.eof = True
+                elif not (data := self.sock.recv(RECEIVE_SIZE, flags)):
                     self.eof = True
-                elif reader.rest or reader.collecting:
-                    reader.feed(data)
                 else:
                     reader.rest = data
+                progress = True
                 # bytes that the TLS layer has decrypted already cause no further event of the selector ([SRV-39])
                 if not self._tls or not self.sock.pending():  # type: ignore[attr-defined]
                     break

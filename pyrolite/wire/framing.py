@@ -12,13 +12,14 @@ from typing import Final, Protocol
 
 from pyrolite.errors import ProtocolError
 from pyrolite.wire import v48
+from pyrolite.wire.body import Body
 from pyrolite.wire.message import Buffer, Frame, Header, check_size, check_type
 
 __all__ = ["MAX_AHEAD", "OTHER_CODECS", "Codec", "FrameReader", "codec_for", "read_frame"]
 
 #: Most bytes of a large payload to make room for before they arrive ([HRD-5]).
 MAX_AHEAD: Final = 1 << 20
-#: Messages up to this size are joined as they come; the pieces of larger ones are collected, and joined at the end.
+#: Messages up to this size are joined as they come; the payloads of larger ones are collected in a buffer.
 _SMALL: Final = 1 << 16
 #: Number of bytes that tell the protocol version ([P5-2]).
 _TELLING: Final = 6
@@ -58,9 +59,9 @@ class FrameReader:
     """
 
     # rest[_pos:] are the bytes not consumed yet. While a large message is being collected, rest is what belongs to the
-    # next one, _header is its checked header, _head the bytes of header and annotations, _parts the pieces of its
-    # payload, of which _missing bytes have not arrived yet. _codec is None until the first six bytes are there.
-    __slots__ = ("_codec", "_head", "_header", "_missing", "_parts", "_pos", "collecting", "plain", "rest")
+    # next one, _header is its checked header, _head the bytes of header and annotations, _body its payload as far as
+    # it has arrived. _codec is None until the first six bytes are there.
+    __slots__ = ("_body", "_codec", "_head", "_header", "_pos", "collecting", "plain", "rest")
 
     def __init__(self) -> None:
         self._codec: Codec | None = None
@@ -76,8 +77,7 @@ class FrameReader:
         #: whether a large message is being collected
         self.collecting: bool = False
         self._head = b""
-        self._parts: list[bytes] = []
-        self._missing = 0
+        self._body: Body | None = None
 
     @property
     def codec(self) -> Codec | None:
@@ -94,28 +94,38 @@ class FrameReader:
     def buffered(self) -> int:
         """Number of bytes received and not consumed."""
         waiting = len(self.rest) - self._pos
-        if self._header is None:
+        if self._header is None or self._body is None:
             return waiting
-        return len(self._head) + self._header[3] - self._missing + waiting
+        return len(self._head) + self._header[3] - self._body.missing + waiting
 
     @property
     def wanted(self) -> int:
-        """How many bytes to receive next: as many as have arrived, within bounds, but none of the next message."""
-        if not self._missing:
-            return _SMALL
-        assert self._header is not None
-        return min(self._missing, max(self._header[3] - self._missing, _SMALL), MAX_AHEAD)
+        """How many bytes to receive next: the rest of a large message, within bounds, but none of the next one."""
+        body = self._body
+        return _SMALL if body is None else min(body.missing, MAX_AHEAD) or _SMALL
+
+    def space(self) -> memoryview | None:
+        """Where to write the next bytes, as many as are `wanted` at most, before they are `added`.
+
+        None: there is no such place, `feed` has to be used.
+        """
+        body = self._body
+        return body.space(min(body.missing, MAX_AHEAD)) if body is not None and body.missing else None
+
+    def added(self, size: int) -> None:
+        """So many bytes were written into the `space`."""
+        assert self._body is not None
+        self._body.added(size)
 
     def feed(self, data: bytes) -> None:
         """Take ``data``, the next bytes of the stream."""
-        missing = self._missing
-        if missing:
+        body = self._body
+        if body is not None and body.missing:
+            missing = body.missing
             if len(data) <= missing:
-                self._parts.append(data)
-                self._missing = missing - len(data)
+                body.append(data)
                 return
-            self._parts.append(data[:missing])
-            self._missing = 0
+            body.append(data[:missing])
             data = data[missing:]
         if self.rest:
             self.rest = self.rest[self._pos :] + data
@@ -143,9 +153,10 @@ class FrameReader:
         header = self._header
         if header is not None:
             check_type(header, types)
-            if self._missing:
+            body = self._body
+            if body is None or body.missing:
                 return None
-            head, data = self._head, b"".join(self._parts)
+            head, data = self._head, body.arrived()
             self._stop_collecting()
         else:
             rest, pos = self.rest, self._pos
@@ -172,8 +183,8 @@ class FrameReader:
 
     def ready(self, max_size: int = 0) -> bool:
         """Whether `next_frame` has something to say: a complete message is there, or an error is certain."""
-        if self._header is not None:
-            return not self._missing
+        if self._body is not None:
+            return not self._body.missing
         codec = self._codec or self._choose_codec()
         available = len(self.rest) - self._pos
         if codec is None or available < codec.HEADER_SIZE:
@@ -201,8 +212,8 @@ class FrameReader:
 
     def take(self, size: int) -> bytes:
         """Up to ``size`` raw bytes from the front of the stream, for readers that parse messages themselves."""
-        if self._header is not None:  # give up collecting: hand out the raw bytes again
-            self.rest, self._pos = b"".join((self._head, *self._parts, self.rest[self._pos :])), 0
+        if self._body is not None:  # give up collecting: hand out the raw bytes again
+            self.rest, self._pos = b"".join((self._head, self._body.arrived(), self.rest[self._pos :])), 0
             self.plain = self._codec is _V48
             self._stop_collecting()
         pos = self._pos
@@ -214,8 +225,7 @@ class FrameReader:
         """The payload of a large message begins at ``start`` of ``rest``, all of which belongs to the message."""
         self._header = header
         self._head = self.rest[self._pos : start]
-        self._parts = [self.rest[start:]]
-        self._missing = header[3] - len(self._parts[0])
+        self._body = Body(header[3], self.rest[start:])
         self.collecting = True
         self.plain = False
         self.rest, self._pos = b"", 0
@@ -223,8 +233,7 @@ class FrameReader:
     def _stop_collecting(self) -> None:
         self._header = None
         self._head = b""
-        self._parts = []
-        self._missing = 0
+        self._body = None
         self.collecting = False
         self.plain = self._codec is _V48 and not self._pos
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
 from pyrolite.wire import framing, v48
-from pyrolite.wire.framing import FrameReader, read_frame
+from pyrolite.wire.body import KEPT_BUFFERS, KEPT_SIZE
+from pyrolite.wire.framing import MAX_AHEAD, FrameReader, read_frame
 from pyrolite.wire.message import Buffer, Frame, Header
 
 KEY = b"secret-key"
@@ -271,15 +273,80 @@ class TestLargeMessages:
 
     @pytest.mark.parametrize("announce", [0x7FFFFFFF, 100_000_000])
     def test_announced_memory_is_not_allocated(self, announce: int, reader: FrameReader) -> None:
-        """[WIRE-46], [HRD-5]: as much is asked for as has arrived, from 64 KiB to 1 MiB."""
+        """[WIRE-46], [HRD-5]: a MiB at most is asked for, and memory grows with what arrives, in steps of an eighth."""
         reader.feed(v48.pack(4, 0, 1, 1, announce))
-        assert reader.next_frame() is None
-        sizes = []
-        for _ in range(7):
-            sizes.append(reader.wanted)
-            reader.feed(bytes(reader.wanted))
-        assert sizes == [1 << power for power in (16, 16, 17, 18, 19, 20, 20)]
+        tracemalloc.start()
+        try:
+            assert reader.next_frame() is None
+            for arrived in range(1, 24):
+                assert reader.wanted == MAX_AHEAD
+                reader.feed(bytes(MAX_AHEAD))
+                assert tracemalloc.get_traced_memory()[0] < arrived * MAX_AHEAD * 1.13 + 10_000
+        finally:
+            tracemalloc.stop()
         assert not reader.ready()
+
+
+class TestKeptBuffers:
+    """[HRD-5], [BYD-3]: a few buffers for payloads of moderate size serve the whole process."""
+
+    PAYLOADS = tuple(bytes([number]) * LARGE for number in range(2 * KEPT_BUFFERS))
+
+    @staticmethod
+    def arrive(payload: bytes) -> Frame:
+        """A message in two pieces."""
+        reader, data = FrameReader(), message(payload)
+        reader.feed(data[:100])
+        assert reader.next_frame() is None
+        frame = next(receive(reader, data[100:]))
+        assert type(frame.data) is not bytearray
+        return frame
+
+    def test_written_by_the_socket(self) -> None:
+        """What is written into the space of a reader is as good as fed."""
+        data = message(self.PAYLOADS[1]) + message(seq=8)
+        reader = FrameReader()
+        reader.feed(data[:100])
+        assert reader.next_frame() is None
+        space = reader.space()
+        assert space is not None and len(space) == LARGE - 76
+        space[:1000] = data[100:1100]
+        reader.added(1000)
+        assert (reader.buffered, reader.wanted) == (1100, LARGE - 1076)
+        reader.feed(data[1100:])
+        assert reader.space() is None
+        frames = [reader.next_frame(), reader.next_frame()]
+        assert [frame and bytes(frame.data) for frame in frames] == [self.PAYLOADS[1], b"data"]
+
+    def test_not_used_again_while_somebody_has_the_data(self) -> None:
+        """As many messages as there are, and more, and each one keeps its payload."""
+        frames = [self.arrive(payload) for payload in self.PAYLOADS]
+        kinds = [type(frame.data) for frame in frames]
+        assert kinds == [memoryview] * KEPT_BUFFERS + [bytes] * KEPT_BUFFERS
+        assert [bytes(frame.data) for frame in frames] == list(self.PAYLOADS)
+        data = frames[2].data
+        assert isinstance(data, memoryview) and data.readonly
+        del data, frames[2]
+        frame = self.arrive(self.PAYLOADS[0])
+        assert type(frame.data) is memoryview
+        assert [bytes(frame.data) for frame in frames] == [*self.PAYLOADS[:2], *self.PAYLOADS[3:]]
+
+    def test_too_large_for_them(self) -> None:
+        frame = self.arrive(bytes(KEPT_SIZE + 1))
+        assert frame.data == bytes(KEPT_SIZE + 1)
+        assert type(frame.data) is bytes
+        assert type(self.arrive(bytes(KEPT_SIZE)).data) is memoryview
+
+    def test_half_messages(self) -> None:
+        """Connections that end in the middle of a message keep no buffer."""
+        for _ in range(3):
+            readers = [FrameReader() for _ in range(KEPT_BUFFERS)]
+            for reader in readers:
+                reader.feed(message(self.PAYLOADS[1])[:70_000])
+                assert reader.next_frame() is None
+                assert reader.space() is not None
+            assert readers[0].take(100_000) == message(self.PAYLOADS[1])[:70_000]
+            assert readers[0].space() is None
 
 
 class TestReadFrame:
