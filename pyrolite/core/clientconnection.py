@@ -94,13 +94,9 @@ def open_connection(
         raise
     except Exception as error:
         raise CommunicationError(f"cannot connect to {shown}: {error}") from error
-    log.debug(
-        "connected to %s - %s - %s",
-        uri,
-        connection.family(),
-        "SSL" if isinstance(sock, ssl.SSLSocket) else "unencrypted",
-        extra={"peer": location},
-    )
+    if log.isEnabledFor(logging.DEBUG):
+        encrypted = "SSL" if isinstance(sock, ssl.SSLSocket) else "unencrypted"
+        log.debug("connected to %s - %s - %s", uri, connection.family(), encrypted, extra={"peer": location})
     return welcome
 
 

@@ -57,6 +57,8 @@ _KEYWORDS: Final = frozenset({dict, type(None)})
 
 #: Types of results that are no iterators, checked before the slow abstract base class.
 _PLAIN_RESULTS: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
+#: Types of results that are not just encoded.
+_SPECIAL_RESULTS: Final = (blob.SerializedBlob, Iterator)
 
 
 # Plain tuples and not named ones: they are made for every request, and named ones take four times as long.
@@ -146,11 +148,8 @@ class Dispatcher:
                     self._call_oneway(method, vargs, kwargs)
                     return _NO_ANSWER
                 result = method(*vargs, **kwargs) if kwargs else method(*vargs)
-                if type(result) not in _PLAIN_RESULTS:
-                    if isinstance(result, Iterator):
-                        return self._stream_answer(frame, result, connection, serializer)
-                    if type(result) is blob.SerializedBlob:
-                        raise SerializeError("a SerializedBlob cannot be returned")
+                if type(result) not in _PLAIN_RESULTS and isinstance(result, _SPECIAL_RESULTS):
+                    return self._stream_answer(frame, result, connection, serializer)
             if flags & FLAGS_ONEWAY:
                 return _NO_ANSWER
             return self._encode_result(frame, result, serializer, state), None
@@ -303,9 +302,15 @@ class Dispatcher:
         return {**annotations, **extra}
 
     def _stream_answer(
-        self, frame: Frame, iterator: Iterator[Any], connection: SocketConnection, serializer: SerializerBase
+        self,
+        frame: Frame,
+        iterator: Iterator[Any] | blob.SerializedBlob,
+        connection: SocketConnection,
+        serializer: SerializerBase,
     ) -> Answer:
         """The answer that starts an item stream ([STR-1], [STR-2])."""
+        if isinstance(iterator, blob.SerializedBlob):
+            raise SerializeError("a SerializedBlob cannot be returned")
         stream_id = self.streams.open(connection, iterator) if self.config.ITER_STREAMING else None
         try:
             return self._stream_marker(frame, stream_id, serializer), None

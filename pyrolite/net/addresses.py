@@ -16,6 +16,7 @@ SocketAddress: TypeAlias = tuple[Any, ...]
 #: A public address that the way to the outside leads to; nothing is sent there.
 _OUTSIDE: Final = "4.2.2.2"
 _DOMAIN_PORT: Final = 53
+_LOOPBACK: Final = "127.0.0.1"
 
 
 def lookup(host: str, port: int | None = None, version: int | None = None) -> list[tuple[int, SocketAddress]]:
@@ -41,6 +42,8 @@ def lookup(host: str, port: int | None = None, version: int | None = None) -> li
         raise ValueError("unknown value for argument ipVersion.")
     if port is not None and not 0 <= port <= 65535:
         raise OverflowError("port must be 0-65535")  # the system would take it modulo 65536
+    if host == "localhost" and version == 4:  # by RFC 6761; to ask the system takes a tenth of the time to connect
+        return [(socket.AF_INET, (_LOOPBACK, port or 0))]
     found: list[tuple[int, SocketAddress]] = [
         (family, address)
         for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -52,6 +52,9 @@ class ConnectionOwner(Protocol):
     daemon: Any
     shutting_down: bool
 
+    def watch_new(self, conn: SocketConnection) -> None:
+        """Wait until there is something to read from a new connection."""
+
     def watch(self, conn: SocketConnection, events: int) -> None:
         """Wait for these selector events of the connection; 0: not any more."""
 
@@ -78,7 +81,7 @@ class EventConnections:
         self._blocked: _Deadlines = OrderedDict()  # output is queued
         self._ready: OrderedDict[SocketConnection, None] = OrderedDict()  # another complete message is buffered
         self._silent: SilentOnes[SocketConnection] = SilentOnes()
-        #: the connection whose request is, or was, handled last
+        #: the connection whose request is, or was, handled last; it gets no other one served during shutdown
         self.latest: SocketConnection | None = None
         self._held: set[SocketConnection] = set()  # not to be read while their `hold` says so
 
@@ -124,9 +127,10 @@ class EventConnections:
         self._pending[conn] = time.monotonic() + patience
         if isinstance(sock, ssl.SSLSocket):
             self._negotiating.add(conn)
-        self._owner.watch(conn, _READ)
+        self._owner.watch_new(conn)
         if len(self._pending) > MAX_PENDING:
             self._end(next(iter(self._pending)), ConnectionClosedError("too many are waiting for their handshake"))
+        self.attend(conn)  # most clients have sent their handshake by now
 
     def make_room(self) -> None:
         """There are no descriptors: end the connections that keep others out without saying anything ([HRD-16])."""

@@ -127,6 +127,11 @@ class SocketServer_Multiplex:
                 self.selector.unregister(fileobj.fileno())
             self.selector.register(fileobj, events, server or self)
 
+    def watch_new(self, conn: SocketConnection) -> None:
+        """Wait until there is something to read from a new connection."""
+        if self.selector.get_map() is not None:
+            self._register(conn, selectors.EVENT_READ)
+
     def watch(self, conn: SocketConnection, events: int) -> None:
         """Wait for these selector events of the connection; 0: not any more."""
         keys = self.selector.get_map()
@@ -371,7 +376,10 @@ class SocketServer_Multiplex:
         self._shut_down(drain, time.monotonic() + drain)
 
     def _shut_down(self, patience: float, drain_until: float) -> None:
-        self._drain_until = drain_until
+        # the shortest time counts when it is called again
+        self._drain_until = min(drain_until, self._drain_until) if self.shutting_down else drain_until
+        if self._connections is not None and self._serving_thread is None:
+            self._connections.latest = None  # its request is not in progress any more: another one may have arrived
         self.shutting_down = True
         this_thread = threading.get_ident()
         if self._acceptor is not None and self._pid != os.getpid():
