@@ -22,14 +22,14 @@ ANSWER_TIME = 20.0
 
 
 class Tool:
-    """A running tool, started as ``python -W error -m module ...`` without the settings of the user."""
+    """A running program, started as ``python -W error ...`` without the settings of the user."""
 
-    def __init__(self, directory: Path, module: str, *arguments: str, **environment: str) -> None:
+    def __init__(self, directory: Path, *arguments: str, **environment: str) -> None:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
         variables["PYTHONPATH"] = str(Path(pyrolite.__file__).resolve().parent.parent)
         variables |= environment
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", module, *arguments],
+            [sys.executable, "-W", "error", *arguments],
             cwd=directory,
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -106,12 +106,25 @@ class StartTool(Protocol):
 
 
 @pytest.fixture
+def start_python(tmp_path: Path) -> Iterator[StartTool]:
+    """Start programs given as their source; they are killed at the end if they are still running."""
+    with contextlib.ExitStack() as stack:
+
+        def start(code: str, *arguments: str, **environment: str) -> Tool:
+            tool = Tool(tmp_path, "-c", code, *arguments, **environment)
+            stack.callback(tool.close)
+            return tool
+
+        yield start
+
+
+@pytest.fixture
 def start_tool(tmp_path: Path) -> Iterator[StartTool]:
     """Start tools; they are killed at the end if they are still running."""
     with contextlib.ExitStack() as stack:
 
         def start(module: str, *arguments: str, **environment: str) -> Tool:
-            tool = Tool(tmp_path, module, *arguments, **environment)
+            tool = Tool(tmp_path, "-m", module, *arguments, **environment)
             stack.callback(tool.close)
             return tool
 
