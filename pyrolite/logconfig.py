@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from pyrolite import lazily
 from pyrolite.configuration import environment_text
+
+if TYPE_CHECKING:
+    import pathlib
+else:
+    pathlib = lazily.module("pathlib", globals())
 
 __all__ = ["configure_logging"]
 
@@ -58,7 +63,7 @@ def _configure_root(level: int, name: str) -> None:
     if name == STANDARD_ERROR:
         logging.basicConfig(level=level, format=FORMAT, datefmt=DATE_FORMAT)
         return
-    path = Path(os.path.expanduser(name))  # noqa: PTH111 - that of pathlib raises for unknown users
+    path = pathlib.Path(os.path.expanduser(name))  # noqa: PTH111 - that of pathlib raises for unknown users
     try:
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(f"cannot write to {path.parent}")

@@ -11,15 +11,20 @@ import importlib.util
 import math
 import operator
 import os
-import pickle
-import platform
 import socket
 import sys
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pyrolite import lazily
 from pyrolite.constants import PROTOCOL_VERSION, VERSION
+
+if TYPE_CHECKING:
+    import pathlib
+    import platform
+else:
+    pathlib = lazily.module("pathlib", globals())
+    platform = lazily.module("platform", globals())
 
 __all__ = ["Configuration", "colours_wanted", "config", "environment_text", "main"]
 
@@ -215,13 +220,17 @@ class _Choices(_Choice):
         return {super(_Choices, self).parse(name, word) for word in text.split(",") if word.strip()}
 
 
+#: That of the pickle module, which is loaded when something is pickled ([BYD-60]).
+_HIGHEST_PROTOCOL: Final = 5
+
+
 def _dill_protocol() -> int:
     """``dill.HIGHEST_PROTOCOL``, which is pickle's, without loading dill ([BYD-60]); -1 when dill is not installed."""
     try:
         installed = importlib.util.find_spec("dill") is not None
     except ValueError:  # a stand-in without a spec in sys.modules
         installed = True
-    return pickle.HIGHEST_PROTOCOL if installed else -1
+    return _HIGHEST_PROTOCOL if installed else -1
 
 
 _PORT: Final = 65535
@@ -263,7 +272,7 @@ _ITEMS: Final[dict[str, _Item]] = {
     # serializers
     "SERIALIZER": _Text("serpent"),
     "SERIALIZERS_ACCEPTED": _Names(frozenset(("serpent", "marshal", "json"))),
-    "PICKLE_PROTOCOL_VERSION": _Int(pickle.HIGHEST_PROTOCOL, 2, refusal="pickle protocol needs to be 2 or higher"),
+    "PICKLE_PROTOCOL_VERSION": _Int(_HIGHEST_PROTOCOL, 2, refusal="pickle protocol needs to be 2 or higher"),
     "DILL_PROTOCOL_VERSION": _Int(_dill_protocol(), -1),
     "JSON_MODULE": _Text("json"),
     "SERPENT_BYTES_REPR": _Flag(False),
@@ -448,7 +457,7 @@ class Configuration:
         implementation = f"{platform.python_implementation()} {platform.python_version()}"
         lines = [
             f"Pyro version: {VERSION}",
-            f"Loaded from: {Path(__file__).resolve().parent.parent}",
+            f"Loaded from: {pathlib.Path(__file__).resolve().parent.parent}",
             f"Python version: {implementation} ({platform.system()}, {os.name})",
             f"Protocol version: {PROTOCOL_VERSION}",
             "Currently active configuration settings:",

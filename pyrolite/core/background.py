@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from pyrolite import lazily
+
+if TYPE_CHECKING:
+    import queue
+else:
+    queue = lazily.module("queue", globals())
 
 __all__ = ["run_in_background"]
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from pyrolite import lazily
 from pyrolite.errors import PyroError
 from pyrolite.wire.message import ANNOTATION_CORRELATION, Frame
 
 if TYPE_CHECKING:
+    import random
+
     from pyrolite.net.connection import SocketConnection
+else:
+    random = lazily.module("random", globals())
 
 __all__ = ["CallState", "correlation_from", "current_context", "set_aside"]
 
-_random_bits = random.getrandbits
 #: version and variant bits of a random UUID (RFC 4122)
 _UUID4_CLEAR: Final = ~((0xF000 << 64) | (0xC000 << 48))
 _UUID4_SET: Final = (4 << 76) | (0x8000 << 48)
@@ -33,7 +36,7 @@ def correlation_from(annotations: dict[str, bytes]) -> bytes:
     """
     value = annotations.get(ANNOTATION_CORRELATION)
     if value is None:
-        return ((_random_bits(128) & _UUID4_CLEAR) | _UUID4_SET).to_bytes(16, "big")
+        return ((random.getrandbits(128) & _UUID4_CLEAR) | _UUID4_SET).to_bytes(16, "big")
     if len(value) != 16:
         raise ValueError("bytes is not a 16-char string")
     return value

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from pyrolite import lazily
+
+if TYPE_CHECKING:
+    import inspect
+else:
+    inspect = lazily.module("inspect", globals())
 
 __all__ = ["describe_members", "signature_of"]
 

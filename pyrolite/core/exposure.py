@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
+from pyrolite import lazily
 from pyrolite.configuration import config
 from pyrolite.core.names import is_private_attribute
+
+if TYPE_CHECKING:
+    import inspect
+else:
+    inspect = lazily.module("inspect", globals())
 
 __all__ = [
     "behavior",
@@ -53,7 +58,7 @@ def expose(method_or_class: T) -> T:
     Raises:
         AttributeError: private names, wrong decorator order, or something that cannot be exposed.
     """
-    if inspect.isdatadescriptor(method_or_class):
+    if _is_data_descriptor(method_or_class):
         _expose_property(method_or_class)
         return method_or_class
     name = getattr(method_or_class, "__name__", None)
@@ -66,11 +71,29 @@ def expose(method_or_class: T) -> T:
         raise AttributeError(f"@expose cannot determine what this is: {method_or_class!r}")
     if is_private_attribute(name):
         raise AttributeError("exposing private names (starting with _) is not allowed")
-    if inspect.isclass(method_or_class):
+    if isinstance(method_or_class, type):
         for member_name, member in list(vars(method_or_class).items()):
             _expose_class_member(member_name, member)
     cast("Any", method_or_class)._pyroExposed = True
     return method_or_class
+
+
+# These are `inspect.isdatadescriptor` and what `inspect` takes for methods; its import takes longer than all of the
+# decorators of a program ([BYD-60]).
+
+
+def _is_data_descriptor(member: Any) -> bool:
+    """Whether this is a property, or anything else that decides what assignment does."""
+    if isinstance(member, (type, types.FunctionType, types.MethodType)):
+        return False
+    return hasattr(type(member), "__set__") or hasattr(type(member), "__delete__")
+
+
+def _is_method(member: Any) -> bool:
+    """Whether this is a function, a bound method, or another descriptor that attribute access makes one of."""
+    if isinstance(member, (types.FunctionType, types.MethodType)):
+        return True
+    return hasattr(type(member), "__get__") and not isinstance(member, type) and not _is_data_descriptor(member)
 
 
 def _expose_class_member(name: str, member: Any) -> None:
@@ -78,9 +101,9 @@ def _expose_class_member(name: str, member: Any) -> None:
         return
     if isinstance(member, (classmethod, staticmethod)):
         _flag(member.__func__)
-    elif inspect.isfunction(member) or inspect.ismethod(member) or inspect.ismethoddescriptor(member):
+    elif _is_method(member):
         _flag(member)
-    elif inspect.isdatadescriptor(member):
+    elif _is_data_descriptor(member):
         for accessor in _accessors(member):
             _flag(accessor)
 
@@ -135,7 +158,7 @@ def behavior(
         raise SyntaxError("behavior decorator is missing argument(s)")
 
     def decorate(cls: type[T]) -> type[T]:
-        if not inspect.isclass(cls):
+        if not isinstance(cls, type):
             raise TypeError("behavior decorator can only be used on a class")
         if instance_mode not in ("single", "session", "percall"):
             raise ValueError(f"invalid instance mode: {instance_mode}")
@@ -202,12 +225,12 @@ def _find_members(cls: type, only_exposed: bool) -> dict[str, Any]:
         if is_private_attribute(name):
             continue
         member = _class_member(cls, name, only_exposed)
-        if inspect.isfunction(member) or inspect.ismethod(member) or inspect.ismethoddescriptor(member):
+        if _is_method(member):
             if not only_exposed or getattr(member, "_pyroExposed", False):
                 methods.add(name)
                 if getattr(member, "_pyroOneway", False):
                     oneways.add(name)
-        elif inspect.isdatadescriptor(member):
+        elif _is_data_descriptor(member):
             accessors = _accessors(member)
             if accessors and (not only_exposed or getattr(accessors[0], "_pyroExposed", False)):
                 attrs.add(name)
@@ -282,7 +305,7 @@ def _runs_unexposed_code(descriptor: Any) -> bool:
     """Whether fetching this would run code that nobody exposed: a property's getter, for instance."""
     if not hasattr(type(descriptor), "__get__") or isinstance(descriptor, _HARMLESS):
         return False
-    return inspect.isdatadescriptor(descriptor) or not getattr(descriptor, "_pyroExposed", False)
+    return _is_data_descriptor(descriptor) or not getattr(descriptor, "_pyroExposed", False)
 
 
 def _exposed_property(obj: Any, name: str, accessor_kind: str, only_exposed: bool) -> Any:
@@ -292,7 +315,7 @@ def _exposed_property(obj: Any, name: str, accessor_kind: str, only_exposed: boo
     descriptor = inspect.getattr_static(cls, name, _MISSING)
     if descriptor is _MISSING:
         descriptor = getattr(cls, name)  # Python's own error
-    if inspect.isdatadescriptor(descriptor):
+    if _is_data_descriptor(descriptor):
         accessors = _accessors(descriptor)
         if accessors and (not only_exposed or getattr(accessors[0], "_pyroExposed", False)):
             accessor = getattr(descriptor, accessor_kind, None)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import typing
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from pyrolite import lazily
 from pyrolite.core.proxy import Proxy
 from pyrolite.core.uri import URI
 from pyrolite.errors import PyroError
 
 if sys.version_info >= (3, 14):
     import annotationlib
+
+if TYPE_CHECKING:
+    import inspect
+else:
+    inspect = lazily.module("inspect", globals())
 
 __all__ = ["typed"]
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from pyrolite import lazily
 from pyrolite.core.asynchronous import perform_later
 from pyrolite.core.streamiterator import _StreamResultIterator
 from pyrolite.errors import CommunicationError, ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 
 if TYPE_CHECKING:
+    import random
+
     from pyrolite.core.futures import FutureResult
     from pyrolite.core.proxy import Proxy
+else:
+    random = lazily.module("random", globals())
 
 __all__ = ["_AsyncRemoteMethod", "_RemoteMethod"]
 

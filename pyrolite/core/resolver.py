@@ -9,14 +9,13 @@ import builtins
 import contextlib
 import logging
 import math
-import random
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from pyrolite import constants
+from pyrolite import constants, lazily
 from pyrolite.configuration import Configuration
 from pyrolite.core.context import set_aside
 from pyrolite.core.uri import URI, bracketed
@@ -31,7 +30,11 @@ from pyrolite.errors import (
 from pyrolite.net import sockets
 
 if TYPE_CHECKING:
+    import random
+
     from pyrolite.core.proxy import Proxy
+else:
+    random = lazily.module("random", globals())
 
 __all__ = [
     "Attempts",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from pyrolite import constants
+from pyrolite import constants, lazily
 from pyrolite.core.futures import _ExceptionWrapper
 from pyrolite.errors import ConnectionClosedError, ProtocolError
 from pyrolite.wire.message import FLAGS_BATCH, FLAGS_ONEWAY
 
 if TYPE_CHECKING:
+    import queue
+
     from pyrolite.core.proxy import Proxy
+else:
+    queue = lazily.module("queue", globals())
 
 __all__ = ["_StreamResultIterator"]
 
@@ -128,9 +131,9 @@ class _Closer:
     """Closes the streams whose iterators were dropped, in a thread of its own, outside of finalizers."""
 
     def __init__(self) -> None:
-        # SimpleQueue may be used in finalizers; it takes no lock of Python
+        # there once it was started; SimpleQueue may be used in finalizers, since it takes no lock of Python
         #: proxies that are not used any more, and weak references to those that have abandoned streams
-        self.abandoned: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.abandoned: queue.SimpleQueue[Any]
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()  # makes the thread start once
         if hasattr(os, "register_at_fork"):
@@ -138,13 +141,16 @@ class _Closer:
 
     def _after_fork(self) -> None:
         self._starting = threading.Lock()
-        self.abandoned = queue.SimpleQueue()  # those streams are the parent's
+        if self._thread is not None:
+            self.abandoned = queue.SimpleQueue()  # those streams are the parent's
 
     def start(self) -> None:
         """Make sure that the thread runs."""
         if self._thread is None or not self._thread.is_alive():
             with self._starting:
                 if self._thread is None or not self._thread.is_alive():
+                    if self._thread is None:
+                        self.abandoned = queue.SimpleQueue()
                     self._thread = threading.Thread(target=self._run, name="pyrolite-shared-stream-closer", daemon=True)
                     self._thread.start()
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import ssl
 import threading
-from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from pyrolite import lazily
 from pyrolite.configuration import Configuration, config
+
+if TYPE_CHECKING:
+    import pathlib
+else:
+    pathlib = lazily.module("pathlib", globals())
 
 __all__ = ["client_context", "getSSLcontext", "server_context"]
 
@@ -188,12 +193,12 @@ def _client(parameters: _Parameters) -> ssl.SSLContext:
 
 def _trust(context: ssl.SSLContext, cacerts: str) -> None:
     _require(cacerts, "CA certs")
-    if Path(cacerts).is_dir():
+    if pathlib.Path(cacerts).is_dir():
         context.load_verify_locations(capath=cacerts)
     else:
         context.load_verify_locations(cafile=cacerts)
 
 
 def _require(name: str, what: str) -> None:
-    if name and not Path(name).exists():
+    if name and not pathlib.Path(name).exists():
         raise OSError(f"{what} not found: {name}")

@@ -5,16 +5,21 @@ Pure functions over bytes. A message is a header of 24 bytes, annotation chunks,
 
 from __future__ import annotations
 
-import hashlib
-import hmac as hmac_module
 import struct
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pyrolite import constants
+from pyrolite import constants, lazily
 from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
 from pyrolite.wire.message import ANNOTATION_HMAC, Buffer, Frame, Header, too_large
+
+if TYPE_CHECKING:
+    import hashlib
+    import hmac as hmac_module
+else:
+    hashlib = lazily.module("hashlib", globals())
+    hmac_module = lazily.module("hmac", globals(), "hmac_module")
 
 __all__ = [
     "CHECKSUM_MAGIC",
