@@ -1,28 +1,34 @@
-"""``python -m benchmarks``: measure, print the tables, write RESULTS.md."""
+"""``python -m benchmarks``: measure, print the tables; write RESULTS.md, the plots and the table of README.md."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
 from time import monotonic
 
 from benchmarks.certificates import make_certificate
 from benchmarks.peers import PEER_MODULES, installed, load_peer
-from benchmarks.report import Results, document, duration
+from benchmarks.plots import draw_all
+from benchmarks.report import Results, duration
 from benchmarks.runner import Plan, Row, Runner
+from benchmarks.saved import Run
+from benchmarks.summary import replaced
 from benchmarks.workloads import Workload, all_workloads
 
 FULL_PASSES, FULL_ROUNDS, FULL_SECONDS = 3, 4, 0.05
 QUICK_PASSES, QUICK_ROUNDS, QUICK_SECONDS = 1, 3, 0.01
 FULL_MEBIBYTES, QUICK_MEBIBYTES = 64, 16
+REPOSITORY = Path(__file__).resolve().parent.parent
+SAVED = REPOSITORY / "benchmarks" / "results.json"
+TABLES = REPOSITORY / "benchmarks" / "RESULTS.md"
+PLOTS = REPOSITORY / "docs" / "images"
+WITH_SUMMARY = (REPOSITORY / "README.md", REPOSITORY / "docs" / "topics" / "performance.md")
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -48,6 +54,14 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--output", type=Path, metavar="FILE", help="write the tables there, e.g. benchmarks/RESULTS.md"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round of every peer there")
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="write benchmarks/results.json, and make of it RESULTS.md, docs/images/performance-*.svg, and the tables"
+        " in README.md and the documentation",
+    )
+    parser.add_argument("--plot", action="store_true", help="the same from benchmarks/results.json, without measuring")
+    parser.add_argument("--check", action="store_true", help="tell whether all that is as --plot would make it")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
     options = parser.parse_args(arguments)
     if unknown := set(options.peers.split(",")) - set(PEER_MODULES):
@@ -121,17 +135,39 @@ def measure_all(workloads: list[Workload], names: list[str], plan: Plan) -> Resu
     return [(workload, rows[workload.name]) for workload in workloads]
 
 
-def raw_results(results: Results) -> list[dict[str, object]]:
-    """Return everything that was measured, fit for JSON."""
-    return [
-        {"workload": asdict(workload), "peers": {name: asdict(result) for name, result in row.items()}}
-        for workload, row in results
+def published(run: Run) -> dict[Path, str]:
+    """Return the text of every file that is made of the saved results."""
+    texts = {TABLES: run.document(), **draw_all(run, PLOTS)}
+    for path in WITH_SUMMARY:
+        texts[path] = replaced(path.read_text(encoding="utf-8"), run)
+    return texts
+
+
+def publish(run: Run) -> None:
+    """Write these files."""
+    for path, text in published(run).items():
+        path.write_text(text, encoding="utf-8")
+        progress(f"written: {path.relative_to(REPOSITORY)}")
+
+
+def check(run: Run) -> int:
+    """Tell which of these files are not up to date; return the exit code."""
+    stale = [
+        path for path, text in published(run).items() if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
+    for path in stale:
+        progress(f"not made of {SAVED.name}: {path.relative_to(REPOSITORY)}; python -m benchmarks --plot makes it")
+    return int(bool(stale))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the program; return its exit code: 1 if something failed."""
     options = parse_arguments(arguments)
+    if options.plot:
+        publish(Run.load(SAVED))
+        return 0
+    if options.check:
+        return check(Run.load(SAVED))
     with tempfile.TemporaryDirectory() as directory:
         mebibytes = QUICK_MEBIBYTES if options.quick else FULL_MEBIBYTES
         rows = all_workloads(options.idle, mebibytes, *make_certificate(Path(directory)))
@@ -144,12 +180,16 @@ def main(arguments: Sequence[str]) -> int:
             return 2
         names = available_peers(options.peers.split(","))
         results = measure_all(workloads, names, make_plan(options))
-    text = document(results, names, shlex.join(["python", "-m", "benchmarks", *arguments]))
+    run = Run.made_now(shlex.join(["python", "-m", "benchmarks", *arguments]), names, results)
+    text = run.document()
     print(text)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
     if options.json:
-        options.json.write_text(json.dumps(raw_results(results), indent=1), encoding="utf-8")
+        run.save(options.json)
+    if options.publish:
+        run.save(SAVED)
+        publish(Run.load(SAVED))
     return int(any(m.problem.startswith("failed") for _, row in results for m in row.values()))
 
 

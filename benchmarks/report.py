@@ -146,7 +146,7 @@ def target_summary(results: Results) -> str:
     return f"Targets met: {sum(judged_checks)} of {len(judged_checks)} (✗: missed)."
 
 
-def document(results: Results, names: Sequence[str], command: str) -> str:
+def document(results: Results, names: Sequence[str], command: str, facts: Sequence[str]) -> str:
     """Return RESULTS.md."""
     lines = [
         "# Results",
@@ -157,7 +157,7 @@ def document(results: Results, names: Sequence[str], command: str) -> str:
         "",
         "README.md in this directory says how to read it. Medians of interleaved rounds; times per operation.",
         "",
-        *machine_facts(names),
+        *facts,
         "",
         target_summary(results),
         *tables(results, names),

@@ -24,7 +24,7 @@ def measure(tmp_path: Path, *arguments: str) -> tuple[list[dict[str, Any]], str]
     raw, tables = tmp_path / "rounds.json", tmp_path / "RESULTS.md"
     done = run_benchmarks(*TINY, *arguments, "--json", str(raw), "--output", str(tables))
     assert done.returncode == 0, done.stdout + done.stderr
-    rows: list[dict[str, Any]] = json.loads(raw.read_text())
+    rows: list[dict[str, Any]] = json.loads(raw.read_text())["results"]
     return rows, tables.read_text(encoding="utf-8")
 
 
@@ -66,6 +66,12 @@ def test_what_a_peer_lacks_is_left_out(tmp_path: Path) -> None:
     assert problems == {"latency-thread-serpent": "", "batch-serpent": "no batches", "hmac": ""}
     assert rows[0]["peers"]["managers"]["rounds"]
     assert "## Failures" not in tables
+
+
+def test_published_figures_are_those_of_the_saved_results() -> None:
+    """[BYD-55] Tables and plots of README, documentation and RESULTS.md are made of ``results.json``, not by hand."""
+    done = run_benchmarks("--check")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The demonstration works, and README and tutorial show what it really prints."""
+"""The demonstration works, and the tutorial shows what it really prints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_three_processes_do_their_work_and_end(demo: subprocess.CompletedProcess
     assert "Ada has 4 points" in lines_of(demo.stdout, "client")
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/tutorial/name-server.md"])
+@pytest.mark.parametrize("document", ["docs/tutorial/name-server.md"])
 def test_documented_output_is_real(demo: subprocess.CompletedProcess[str], document: str) -> None:
     text = (REPOSITORY / document).read_text(encoding="utf-8")
     for program in ("name server", "server", "client"):
