@@ -538,6 +538,13 @@ class Daemon:
         self.clientDisconnect(conn)
 
     def _housekeeping(self) -> None:
+        # after every request of a multiplex server, and mostly there is nothing to do
+        if (
+            not self._pyroStreams.streams
+            and type(self).housekeeping is Daemon.housekeeping
+            and "housekeeping" not in self.__dict__
+        ):
+            return
         if self._shutting_down or not self._housekeeping_lock.acquire(blocking=False):
             return
         try:

@@ -17,7 +17,7 @@ from pyrolite.configuration import Configuration
 from pyrolite.net.connection import SocketConnection
 from pyrolite.socketserver.acceptor import Acceptor
 from pyrolite.socketserver.eventconnections import EventConnections
-from pyrolite.socketserver.interface import DEFAULT_DRAIN, configuration_of, run_housekeeping
+from pyrolite.socketserver.interface import DEFAULT_DRAIN, configuration_of, log_housekeeping_error
 from pyrolite.socketserver.wakeup import Waker
 
 __all__ = ["SocketServer_Multiplex"]
@@ -53,6 +53,8 @@ class SocketServer_Multiplex:
         self._config: Configuration
         self._acceptor: Acceptor | None = None
         self._accepting = False
+        # whether there is nothing to do but what events of the selector tell of; judged after each of them
+        self._quiet = False
         self._connections: EventConnections | None = None
         self._waker: Waker | None = None
         self._master: SocketServer_Multiplex | None = None  # whose loop serves this server, after `combine_loop`
@@ -231,8 +233,7 @@ class SocketServer_Multiplex:
     def _patience(self) -> float:
         """How long the selector may wait."""
         patience = self._config.POLLTIMEOUT or SHORTEST_PERIOD
-        connections = self._connections
-        if connections is None or connections.unsettled or self._members or not self._accepting:
+        if not self._quiet or self._members:
             deadline = min(self._deadline(), *(member._deadline() for member in self._members), math.inf)
             return min(patience, max(0.0, deadline - time.monotonic()))
         return 0.0 if self.shutting_down else patience
@@ -270,19 +271,29 @@ class SocketServer_Multiplex:
                     self._accept()
                 elif sock is self._waker:
                     self._waker.clear()
-            if connections.unsettled:
-                connections.serve_round()
-                connections.expire()
-            if not self._accepting:
-                self._accept_again()
+            self._quiet = not connections.unsettled and self._accepting
+            if not self._quiet:
+                self._see_to_the_rest(connections)
             if not self.shutting_down:
-                run_housekeeping(log, self.daemon)
+                try:
+                    self.daemon._housekeeping()
+                except BaseException as error:
+                    log_housekeeping_error(log, error)
             if (self._master or self)._loop_thread is None:
                 self._root._work_off()
         finally:
             self._serving_thread = outer
             if self.shutting_down and outer is None and self._root._loop_thread is None:
                 self._end()
+
+    def _see_to_the_rest(self, connections: EventConnections) -> None:
+        """Do what no event of the selector tells of."""
+        if connections.unsettled:
+            connections.serve_round()
+            connections.expire()
+        if not self._accepting:
+            self._accept_again()
+        self._quiet = not connections.unsettled and self._accepting
 
     def _accept_again(self) -> None:
         """End a pause of accepting when its time is over."""
