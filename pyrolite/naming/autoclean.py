@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import selectors
 import socket
 import threading
@@ -30,6 +31,10 @@ PATIENCE: Final = 5.0
 #: Seconds between looks at whether to stop, while waiting for a connection.
 GLANCE: Final = 0.1
 _UNDERWAY: Final = frozenset((errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, getattr(errno, "WSAEWOULDBLOCK", 0)))
+
+
+#: Errors that say nothing about the server: no descriptors, memory, or local ports left here.
+_OWN_TROUBLE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL))
 
 
 class _Stopped(Exception):
@@ -144,27 +149,41 @@ class AutoCleaner(threading.Thread):
             )
 
     def _can_connect(self, uri: URI) -> bool:
-        """Whether somebody accepts connections there.
+        """Whether somebody accepts connections there, at one of its addresses.
 
         Raises:
+            OSError: this process lacks something, so nothing can be said about the server.
+            _Stopped: the thread has to end.
+        """
+        if uri.sockname is not None:
+            return self._can_connect_to(socket.AF_UNIX, uri.sockname)
+        try:
+            addresses = lookup(str(uri.host), uri.port)
+        except (OSError, OverflowError, UnicodeError):  # no such host, or nothing that could be one
+            return False
+        return any(self._can_connect_to(family, address) for family, address in addresses)
+
+    def _can_connect_to(self, family: int, address: Any) -> bool:
+        """The same for one address.
+
+        Raises:
+            OSError: this process lacks something, so nothing can be said about the server.
             _Stopped: the thread has to end.
         """
         try:
-            family: int
-            address: Any
-            if uri.sockname is not None:
-                family, address = socket.AF_UNIX, uri.sockname
-            else:
-                family, address = lookup(str(uri.host), uri.port)[0]
             with socket.socket(family, socket.SOCK_STREAM) as sock:
                 return self._connect(sock, address)
-        except (OSError, OverflowError, UnicodeError):  # no such host or socket, or nothing that could be one
+        except OSError as error:
+            if error.errno in _OWN_TROUBLE:
+                raise
             return False
 
     def _connect(self, sock: socket.socket, address: Any) -> bool:
         """Connect without blocking, so that `stop` is noticed."""
         sock.setblocking(False)
         result = sock.connect_ex(address)
+        if result in _OWN_TROUBLE:
+            raise OSError(result, os.strerror(result))
         if result not in _UNDERWAY:
             return result == 0
         if result == errno.EAGAIN and address == str(address):  # a Unix domain socket whose server is busy

@@ -122,9 +122,16 @@ class BroadcastServer:
             while self.running:
                 wait_readable(descriptors, None)
                 if self.running:
-                    self.processRequest()
+                    self._process_safely()
         finally:
             self._release()
+
+    def _process_safely(self) -> None:
+        """One datagram; whatever it is about it that nobody has thought of, the next one is answered."""
+        try:
+            self.processRequest()
+        except Exception as error:
+            log.warning("error in a broadcast request: %s", error, exc_info=True)
 
     def close(self) -> None:
         """End; may be repeated. The thread, if there is one, closes the socket, but that is waited for."""

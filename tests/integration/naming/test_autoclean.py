@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -232,3 +233,85 @@ def test_waits_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:
             start = time.monotonic()
             assert not cleaner._connect(sock, listener.getsockname())
             assert 0.15 < time.monotonic() - start < 2
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "strange",
+    [
+        "PYRO:o@h\x00st:1",
+        f"PYRO:o@{'x' * 300}:1",
+        f"PYRO:o@{'label' * 20}.example:1",
+        "PYRO:o@\ud800.example:1",
+        "PYRO:o@:0",
+        "PYRO:o@127.0.0.1:0",
+        "PYRO:o@127.0.0.1:-1",
+        "PYRO:o@[fe80::1%25nowhere]:1",
+        "PYRO:o@[:::::]:1",
+        f"PYRO:o@./u:{'x' * 200}",
+        "PYRO:o@./u:\ud800",
+        "PYRO:o@./u:/dev/null",
+        "PYRO:o@./u:\x00abstract",
+        "PYRO:o@./u:a\x00b",
+        "PYRO:o@255.255.255.255:1",
+        "PYRONAME:itself",
+        "PYROMETA:a,b@\x00",
+        "PYRO:",
+        "",
+        "\x00",
+        "PYRO:o@h:1e9",
+    ],
+)
+def test_strange_entries(strange: str, nobody: str, somebody: str) -> None:
+    """[NS-29] [HRD-36] No entry, however strange, keeps the others from being looked at, or harms those that live."""
+    nameserver = NameServer()
+    nameserver.register("z.gone", f"PYRO:o@{nobody}")
+    nameserver.register("a.good", f"PYRO:o@{somebody}")
+    for name in ("b.strange", "y.strange", "\x00", "n\nn", ""):
+        nameserver.storage[name] = strange, None
+    with cleaning(nameserver) as cleaner:
+        for _ in range(2):
+            eventually(lambda: "z.gone" not in nameserver.storage)
+            assert cleaner.is_alive()
+            assert "a.good" in nameserver.storage
+            nameserver.register("z.gone", f"PYRO:o@{nobody}")
+
+
+@pytest.mark.usefixtures("quick")
+def test_second_address(nobody: str, somebody: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[NS-28] A host with several addresses is reachable when one of them is."""
+    addresses = [(socket.AF_INET, ("127.0.0.1", int(where.partition(":")[2]))) for where in (nobody, somebody)]
+    monkeypatch.setattr("pyrolite.naming.autoclean.lookup", lambda host, port: addresses)
+    nameserver = NameServer()
+    nameserver.register("a", "PYRO:o@several.example:1")
+    cleaner = AutoCleaner(nameserver)
+    cleaner.max_unreachable_time = 0.0
+    cleaner._clean()
+    assert nameserver.count() == 1
+    addresses.pop()
+    cleaner._clean()
+    assert nameserver.count() == 0
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL])
+def test_own_trouble(number: int, somebody: str, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """[NS-28] A name server that has no descriptors left does not take the others for dead."""
+
+    class NoSocket(socket.socket):
+        def __init__(self, *arguments: Any) -> None:
+            raise OSError(number, "not today")
+
+    nameserver = NameServer()
+    nameserver.register("a", f"PYRO:o@{somebody}")
+    cleaner = AutoCleaner(nameserver)
+    cleaner.max_unreachable_time = 0.0
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", NoSocket)
+        cleaner._clean()
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "connect_ex", lambda *_: number)
+        cleaner._clean()
+    assert nameserver.count() == 1
+    assert cleaner._unreachable == {}
+    assert caplog.text.count("cannot check 'a'") == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from pyrolite.configuration import config
 from pyrolite.core import URI, Daemon
 from pyrolite.errors import NamingError
-from pyrolite.naming import BroadcastServer, locateNS
+from pyrolite.naming import BroadcastServer, locateNS, startNS
 from pyrolite.testing import running_nameserver
 
 pytestmark = pytest.mark.usefixtures("pyro_leakcheck", "pyro_config")
@@ -177,3 +178,62 @@ def test_unreachable_sender(monkeypatch: pytest.MonkeyPatch) -> None:
         sock, server.sock = server.sock, Broken()  # type: ignore[assignment]
         server.processRequest()
         server.sock = sock
+
+
+def test_unexpected_error(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """[NS-31] Whatever goes wrong with one request, the next one is answered."""
+    failures = iter(range(2))
+    answer = BroadcastServer._uri_for
+
+    def failing(server: BroadcastServer, sender: Any) -> URI:
+        for _ in failures:
+            raise RuntimeError("nobody has thought of this")
+        return answer(server, sender)
+
+    monkeypatch.setattr(BroadcastServer, "_uri_for", failing)
+    with BroadcastServer(NS_URI, bchost="127.0.0.1", bcport=0) as server:
+        server.runInThread()
+        assert ask(server.getPort(), b"GET_NSURI", b"GET_NSURI") == [str(NS_URI).encode()]
+    assert caplog.text.count("nobody has thought of this") >= 2
+
+
+@pytest.mark.parametrize("combined", [False, True])
+def test_garbage(combined: bool) -> None:
+    """[NS-31] A flood of garbage, also from senders that are gone, harms neither the responder nor the name server."""
+    config.SERVERTYPE = "multiplex"
+    chance = random.Random(4)
+    uri, daemon, responder = startNS("0.0.0.0", 0, bchost="127.0.0.1", bcport=0)
+    assert responder is not None
+    with daemon, responder:
+        if combined:
+            daemon.combine(responder)
+        else:
+            responder.runInThread()
+        thread = threading.Thread(target=daemon.requestLoop)
+        thread.start()
+        try:
+            for _ in range(20):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    for _ in range(50):
+                        data = chance.choice(
+                            [b"", b"GET_NSURI", b"GET_NSURI\0", chance.randbytes(chance.randrange(1, 2000))]
+                        )
+                        sock.sendto(data, ("127.0.0.1", responder.getPort()))
+            with locateNS("127.0.0.1", uri.port) as nameserver:
+                nameserver.ping()
+            deadline = time.monotonic() + 20
+            while not answered(responder.getPort(), str(uri).replace("0.0.0.0", "127.0.0.1").encode()):
+                assert time.monotonic() < deadline
+        finally:
+            daemon.shutdown()
+            thread.join()
+
+
+def answered(port: int, answer: bytes) -> bool:
+    """Whether a request is answered; while there is much to do the system may drop it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(1)
+        sock.sendto(b"GET_NSURI", ("127.0.0.1", port))
+        with contextlib.suppress(TimeoutError):
+            return sock.recv(4096) == answer
+    return False
