@@ -1,5 +1,6 @@
 """Draws a ticket each time that Enter is pressed, whatever happens to the server in between."""
 
+import contextlib
 import sys
 
 import pyrolite
@@ -21,4 +22,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it, too
+        main()

@@ -1,5 +1,6 @@
 """Chats: python client.py [NICK [CHANNEL]]."""
 
+import contextlib
 import sys
 import threading
 
@@ -39,4 +40,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it, too
+        main()

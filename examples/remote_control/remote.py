@@ -1,5 +1,6 @@
 """The remote control: python remote.py [URI]; then type commands."""
 
+import contextlib
 import sys
 
 import pyrolite
@@ -33,4 +34,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it, too
+        main()
