@@ -242,13 +242,21 @@ def _class_member(cls: type, name: str, only_exposed: bool) -> Any:
 
     Descriptors of the program's own making do not run for the sake of a list of names, unless they are exposed.
     """
-    static = inspect.getattr_static(cls, name, None)
+    static = _class_attribute(cls, name, None)
     if only_exposed and _runs_unexposed_code(static):
         return static
     try:
         return getattr(cls, name, None)
     except Exception:
         return None
+
+
+def _class_attribute(cls: type, name: str, default: Any) -> Any:
+    """What a class, or one that it inherits from, has under that name, without running any code of it."""
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return inspect.getattr_static(cls, name, default)  # it may be in the class of the class
 
 
 def find_method(obj: Any, name: str, only_exposed: bool) -> Any:
@@ -293,7 +301,7 @@ def getAttribute(obj: Any, attr: str, only_exposed: bool | None = None) -> Any:
         raise AttributeError(f"attempt to access private attribute '{attr}'")
     if only_exposed is None:
         only_exposed = config.REQUIRE_EXPOSE
-    if only_exposed and _runs_unexposed_code(inspect.getattr_static(type(obj), attr, None)):
+    if only_exposed and _runs_unexposed_code(_class_attribute(type(obj), attr, None)):
         raise AttributeError(f"attempt to access unexposed attribute '{attr}'")
     member = getattr(obj, attr)
     if only_exposed and not getattr(member, "_pyroExposed", False):
@@ -312,7 +320,7 @@ def _exposed_property(obj: Any, name: str, accessor_kind: str, only_exposed: boo
     if is_private_attribute(name):
         raise AttributeError(f"attempt to access private attribute '{name}'")
     cls = type(obj)
-    descriptor = inspect.getattr_static(cls, name, _MISSING)
+    descriptor = _class_attribute(cls, name, _MISSING)
     if descriptor is _MISSING:
         descriptor = getattr(cls, name)  # Python's own error
     if _is_data_descriptor(descriptor):

@@ -159,6 +159,8 @@ class Proxy:
             if self._pyroAsynchronous:
                 return _AsyncRemoteMethod(self, name, own["_pyroMaxRetries"])
             return _RemoteMethod(self._pyroInvoke, name, own["_pyroMaxRetries"], own["_pyroConfig"].RETRY_BACKOFF)
+        if name in own.get("_pyroAttrs", ()) and name[:1] != "_" and own["_pyroConfig"].METADATA:
+            return self._pyroInvoke("__getattr__", (name,), None)
         return self._pyroFindMember(name)
 
     def _pyroFindMember(self, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 from pyrolite.configuration import config
@@ -14,6 +15,7 @@ __all__ = ["URI", "bracketed"]
 #: IPv6 address, possibly with an IPv4 address at its end and a scope; then what follows the bracket.
 _IPV6_LOCATION: Final = re.compile(r"\[([0-9a-fA-F:]+(?::[0-9.]+)?(?:%[\w.-]+)?)\](.*)\Z")
 _UNIX_PREFIX: Final = "./u:"
+_SHORT: Final = 500  # characters; texts as long as that are not remembered
 
 
 def bracketed(host: str) -> str:
@@ -50,52 +52,8 @@ class URI:
             return
         if not isinstance(uri, str):
             raise TypeError("uri parameter object is of wrong type")
-        self.sockname = self.host = self.port = None
-        # lines in the middle never match, but finding that out would take time by the square of the length
-        match = None if "\n" in uri[:-1] else self.uriRegEx.match(uri)
-        if not match:
-            raise PyroError("invalid uri")
-        self.protocol = match.group("protocol").upper()
-        self.object = match.group("object")
-        location = match.group("location")
-        if self.protocol == "PYRO":
-            if not location:
-                raise PyroError("invalid uri")
-            self._parse_location(location, None)
-        elif self.protocol in ("PYRONAME", "PYROMETA"):
-            if self.protocol == "PYROMETA":
-                self.object = {tag for tag in (text.strip() for text in self.object.split(",")) if tag}
-                if not self.object:
-                    raise PyroError("invalid uri")
-            if location:
-                self._parse_location(location, config.NS_PORT)
-        else:
-            raise PyroError("invalid uri (protocol)")
-
-    def _parse_location(self, location: str, default_port: int | None) -> None:
-        if location.startswith(_UNIX_PREFIX):
-            self.sockname = location[len(_UNIX_PREFIX) :]
-            if not self.sockname or ":" in self.sockname:
-                raise PyroError("invalid uri (location)")
-            return
-        port: str | int | None
-        if location.startswith("["):
-            if location.startswith("[["):
-                raise PyroError("invalid ipv6 address: enclosed in too many brackets")
-            match = _IPV6_LOCATION.match(location)
-            if not match:
-                raise PyroError("invalid ipv6 address: the part between brackets must be a numeric ipv6 address")
-            self.host, rest = match.groups()
-            if rest[:1] not in ("", ":"):
-                raise PyroError("invalid port in uri, port=None")
-            port = rest[1:]
-        else:
-            self.host, _, port = location.partition(":")
-        port = port or default_port
-        try:
-            self.port = int(port)  # type: ignore[arg-type]
-        except (ValueError, TypeError):
-            raise PyroError(f"invalid port in uri, port={port}") from None
+        parts = _parts if len(uri) < _SHORT else _parts.__wrapped__
+        self.__setstate__(parts(uri, config.NS_PORT))
 
     @staticmethod
     def isUnixsockLocation(location: str) -> bool:
@@ -142,6 +100,58 @@ class URI:
         self.protocol, self.object, self.sockname, self.host, self.port = state
         if self.protocol == "PYROMETA":
             self.object = set(self.object)
+
+
+@lru_cache(maxsize=512)
+def _parts(text: str, nameserver_port: int) -> tuple[str, Any, str | None, str | None, int | None]:
+    """The state of the URI that ``text`` spells; programs make many proxies of few URIs.
+
+    Raises:
+        PyroError: it is none.
+    """
+    # lines in the middle never match, but finding that out would take time by the square of the length
+    match = None if "\n" in text[:-1] else URI.uriRegEx.match(text)
+    if not match:
+        raise PyroError("invalid uri")
+    protocol, named, location = match.group("protocol").upper(), match.group("object"), match.group("location")
+    if protocol == "PYRO":
+        if not location:
+            raise PyroError("invalid uri")
+        return protocol, named, *_parsed_location(location, None)
+    if protocol == "PYROMETA":
+        named = frozenset(tag for tag in (text.strip() for text in named.split(",")) if tag)
+        if not named:
+            raise PyroError("invalid uri")
+    elif protocol != "PYRONAME":
+        raise PyroError("invalid uri (protocol)")
+    return protocol, named, *(_parsed_location(location, nameserver_port) if location else (None, None, None))
+
+
+def _parsed_location(location: str, default_port: int | None) -> tuple[str | None, str | None, int | None]:
+    """Name of a Unix domain socket, host, and port."""
+    if location.startswith(_UNIX_PREFIX):
+        sockname = location[len(_UNIX_PREFIX) :]
+        if not sockname or ":" in sockname:
+            raise PyroError("invalid uri (location)")
+        return sockname, None, None
+    port: str | int | None
+    if location.startswith("["):
+        if location.startswith("[["):
+            raise PyroError("invalid ipv6 address: enclosed in too many brackets")
+        match = _IPV6_LOCATION.match(location)
+        if not match:
+            raise PyroError("invalid ipv6 address: the part between brackets must be a numeric ipv6 address")
+        host, rest = match.groups()
+        if rest[:1] not in ("", ":"):
+            raise PyroError("invalid port in uri, port=None")
+        port = rest[1:]
+    else:
+        host, _, port = location.partition(":")
+    port = port or default_port
+    try:
+        return None, host, int(port)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        raise PyroError(f"invalid port in uri, port={port}") from None
 
 
 URI.__module__ = "pyrolite.core"  # as in the repr of [URI-12]
