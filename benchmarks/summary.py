@@ -47,8 +47,8 @@ def _source(run: Run) -> str:
     libraries = [version for version in versions.split(", ") if version.startswith(("Pyro4", "Pyro5", "rpyc"))]
     where = f"{machine}; {python}; {', '.join(libraries)}"
     return (
-        f"Medians of interleaved rounds, client and server on one machine ({where}). Default settings, but `SOCK_NODELAY`"
-        " for all."
+        f"Medians of interleaved rounds, client and server on one machine ({where}). Default settings, `SOCK_NODELAY`"
+        " on for all."
     )
 
 

@@ -20,8 +20,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
+    "command_help",
     "config_items",
+    "differences",
     "page_marks",
+    "serializer_tables",
     "spec_ids",
 ]
 exclude_patterns = ["_build", "_ext"]
