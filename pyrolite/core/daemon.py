@@ -373,7 +373,8 @@ class Daemon:
         self._loop_thread = threading.current_thread()
         self._loop_ended.clear()
         try:
-            self.transportServer.loop(loopCondition=lambda: not self._shutting_down and loopCondition())
+            # a shutdown that has begun is the business of the transport, whose loop does not return before the end of it
+            self.transportServer.loop(loopCondition=lambda: not self._closed and loopCondition())
         finally:
             self._loop_thread = None
             self._loop_ended.set()

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from pyrolite.errors import TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net.connection import SocketConnection
-from pyrolite.socketserver.interface import log_connection_end, run_disconnect_hook
+from pyrolite.socketserver.interface import configuration_of, log_connection_end, run_disconnect_hook
 from pyrolite.socketserver.threadpool import Worker
 
 __all__ = ["BRIEF_WAIT", "ClientConnectionJob", "ConnectionHost"]
@@ -121,10 +121,25 @@ class ClientConnectionJob:
         self._prepare(worker)
         if not self.handshaken and not self.handleConnection():
             return False
-        if not self._serve_requests(worker, self.host):
-            return False
+        try:
+            if not self._serve_requests(worker, self.host):
+                return False
+        except _StepAside:
+            idle = True
+        else:
+            idle = False
         conn.on_stall = conn.on_full = None
-        return self.host.park(self)
+        return self.host.park(self) or (idle and self._serve_last(worker, self.host))
+
+    def _serve_last(self, worker: Worker, host: ConnectionHost) -> bool:
+        """The server is shutting down: answer the request that may have arrived by now. False: then it ends."""
+        conn = self.csock
+        conn.fill()
+        if conn.buffered and conn.hold is None and conn.frame_ready(configuration_of(self.daemon).MAX_MESSAGE_SIZE):
+            self._prepare(worker)
+            self.daemon.handleRequest(conn)
+            conn.on_stall = conn.on_full = None
+        return bool(conn.output_pending) and host.park(self)
 
     def handleConnection(self) -> bool:
         """Do the handshake; False (and closed) when the client was refused or its handshake failed ([SRV-9])."""
@@ -147,33 +162,34 @@ class ClientConnectionJob:
         self.csock.close()
 
     def _serve_requests(self, worker: Worker, host: ConnectionHost) -> bool:
-        """True when the connection is to be parked, False when it ends."""
+        """True when the connection is to be parked after a request, False when it ends.
+
+        Raises:
+            _StepAside: it is to be parked while it has nothing to do.
+        """
         # One receive call and no lock per request: the receive itself ends after BRIEF_WAIT, by the system's timeout,
         # when the client is idle. Only then the worker goes where it can be called away; at once the first time, if
         # connections are parked already.
         conn, daemon, pool = self.csock, self.daemon, worker.pool
         in_kernel, impatient = self._in_kernel, host.crowded
-        try:
-            while not conn.output_pending and conn.hold is None:
-                worker.between = True
-                if impatient:
-                    arrived = conn.wait_readable(0)
-                else:
-                    arrived = conn.receive_some() if in_kernel else conn.wait_readable(BRIEF_WAIT)
-                if not arrived:
-                    if not self._wait(worker, conn.timeout or None):
-                        raise TimeoutError("receiving: timeout")
-                    impatient = False
-                    continue
-                if conn.eof and not conn.buffered:
-                    log.debug("client disconnected: %r", self.caddr)
-                    return False
-                worker.between = False
-                daemon.handleRequest(conn)
-                if pool.attention and (host.shutting_down or pool.take_over(worker)):
-                    return True
-        except _StepAside:
-            pass
+        while not conn.output_pending and conn.hold is None:
+            worker.between = True
+            if impatient:
+                arrived = conn.wait_readable(0)
+            else:
+                arrived = conn.receive_some() if in_kernel else conn.wait_readable(BRIEF_WAIT)
+            if not arrived:
+                if not self._wait(worker, conn.timeout or None):
+                    raise TimeoutError("receiving: timeout")
+                impatient = False
+                continue
+            if conn.eof and not conn.buffered:
+                log.debug("client disconnected: %r", self.caddr)
+                return False
+            worker.between = False
+            daemon.handleRequest(conn)
+            if pool.attention and (host.shutting_down or pool.take_over(worker)):
+                return True
         return True
 
     def _prepare(self, worker: Worker) -> None:

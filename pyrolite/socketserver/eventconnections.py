@@ -81,8 +81,8 @@ class EventConnections:
         self._blocked: _Deadlines = OrderedDict()  # output is queued
         self._ready: OrderedDict[SocketConnection, None] = OrderedDict()  # another complete message is buffered
         self._silent: SilentOnes[SocketConnection] = SilentOnes()
-        #: the connection whose request is, or was, handled last; it gets no other one served during shutdown
-        self.latest: SocketConnection | None = None
+        # whose request is being handled, or was when the shutdown began: no other one of this client is served then
+        self._present: SocketConnection | None = None
         self._held: set[SocketConnection] = set()  # not to be read while their `hold` says so
 
     def __len__(self) -> int:
@@ -139,7 +139,6 @@ class EventConnections:
 
     def attend(self, conn: SocketConnection) -> None:
         """The selector has reported the connection: move whatever can be moved, and handle at most one message."""
-        self.latest = conn
         if conn not in self._open:
             return
         try:
@@ -162,7 +161,6 @@ class EventConnections:
                 return
             if conn in self._ready:
                 del self._ready[conn]
-                self.latest = conn
                 try:
                     self._advance(conn)
                 except Exception as error:
@@ -172,7 +170,7 @@ class EventConnections:
         """Handle the requests that have arrived by now, one for each client, until ``deadline`` (monotonic time)."""
         limit = self._config.MAX_MESSAGE_SIZE
         for conn in list(self._open):
-            if conn is self.latest or conn in self._pending or conn.hold is not None:
+            if conn is self._present or conn in self._pending or conn.hold is not None:
                 continue
             if conn not in self._ready:
                 conn.fill()
@@ -208,7 +206,10 @@ class EventConnections:
                 self._end(conn)
                 return
         else:
+            self._present = conn
             self._owner.daemon.handleRequest(conn)
+            if not self._owner.shutting_down:
+                self._present = None
         if conn.drained and not conn.eof and not conn.output_pending and conn.hold is None:
             return  # nearly always
         if conn.hold is not None:
@@ -353,8 +354,8 @@ class EventConnections:
         self._negotiating.discard(conn)
         self._ready.pop(conn, None)
         self._held.discard(conn)
-        if conn is self.latest:
-            self.latest = None
+        if conn is self._present:
+            self._present = None
         if conn in self._partial:
             del self._partial[conn], self._marks[conn]
         self._blocked.pop(conn, None)

@@ -361,7 +361,9 @@ class Lobby:
     # ---- the end
 
     def _sweep(self) -> None:
-        """Hand over those whose requests have arrived by now."""
+        """Let nobody in any more, and hand over those whose requests have arrived by now."""
+        with self._lock:
+            self._ending = True
         for job in list(self._parked):
             self._look_at(job)
         self._sweeping = False
@@ -373,6 +375,8 @@ class Lobby:
             self._sweeping = True
             self._waker.wake()
             self._swept.wait(SWEEP_WAIT)
+        else:
+            self._sweep()
         with self._lock:
             self._ending = True
             jobs = [*self._pending, *self._parked]

@@ -389,8 +389,6 @@ class SocketServer_Multiplex:
     def _shut_down(self, patience: float, drain_until: float) -> None:
         # the shortest time counts when it is called again
         self._drain_until = min(drain_until, self._drain_until) if self.shutting_down else drain_until
-        if self._connections is not None and self._serving_thread is None:
-            self._connections.latest = None  # its request is not in progress any more: another one may have arrived
         self.shutting_down = True
         this_thread = threading.get_ident()
         if self._acceptor is not None and self._pid != os.getpid():

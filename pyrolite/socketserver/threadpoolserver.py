@@ -31,6 +31,8 @@ log: logging.Logger = logging.getLogger("pyrolite.threadpoolserver")
 
 #: Seconds that the end waits for connections that have been broken.
 HANG_UP_WAIT: Final = 0.3
+#: Seconds that a second shutdown waits for the first one after the time in which requests may finish.
+LAST_WAIT: Final = 5.0
 #: Shortest period of the loop and the housekeeper in seconds: POLLTIMEOUT 0 must not make them spin.
 SHORTEST_PERIOD: Final = 0.1
 
@@ -90,10 +92,12 @@ class SocketServer_Threadpool:
         self._loop_thread: threading.Thread | None = None
         self._loop_ended = threading.Event()
         self._ended = threading.Event()
+        self._ending_thread: threading.Thread | None = None
         self._drain_until = 0.0
         self._closed = False
-        # protects _closed; `_gone` is told about each connection that ends during shutdown
-        self._lock = threading.Lock()
+        # protects _closed and _drain_until; reentrant, because handlers of signals may end the server
+        self._lock = threading.RLock()
+        # is told about each connection that ends during shutdown, and when there is less time left for that
         self._gone = threading.Condition()
 
     def init(self, daemon: Any, host: str | None, port: int, unixsocket: str | None = None) -> None:
@@ -184,9 +188,7 @@ class SocketServer_Threadpool:
         If that was a remote method, then its own request has the rest of the time to finish.
         """
         self._ended.wait()
-        with self._gone:
-            left = self._drain_until - time.monotonic()
-            self._gone.wait_for(lambda: not self._connections, max(HANG_UP_WAIT, left))
+        self._await_gone(lambda: not self._connections)
 
     def events(self, eventsockets: Iterable[Any]) -> None:
         """Accept one connection, waiting up to POLLTIMEOUT for it; does nothing for foreign sockets."""
@@ -287,7 +289,8 @@ class SocketServer_Threadpool:
     def shutdown(self, drain: float = DEFAULT_DRAIN) -> None:
         """End the loop, let requests in progress finish for at most ``drain`` seconds, close everything ([SRV-27]).
 
-        May be called from within a call: its reply is still delivered. May be repeated.
+        May be called from within a call: its reply is still delivered. May be repeated: while another shutdown goes on,
+        this waits for it, and may shorten its time.
         """
         self._end(drain)
 
@@ -296,19 +299,34 @@ class SocketServer_Threadpool:
         self._end(0.0)
 
     def _end(self, drain: float) -> None:
+        drain_until = time.monotonic() + drain
         with self._lock:
             first, self._closed = not self._closed, True
             if first:
-                self._drain_until = time.monotonic() + drain
+                self._drain_until = drain_until
+                self._ending_thread = threading.current_thread()
         self.shutting_down = True  # not before this is the thread that ends everything: the loop waits for it
         self.wakeup()
         if first:
             try:
-                self._end_all(drain)
+                self._end_all()
             finally:
                 self._ended.set()
+        elif not self._ended.is_set():
+            with self._gone:
+                if drain_until < self._drain_until:
+                    self._drain_until = drain_until
+                    self._gone.notify_all()
+            if self._may_wait_for_end():
+                self._ended.wait(max(0.0, self._drain_until - time.monotonic()) + LAST_WAIT)
 
-    def _end_all(self, drain: float) -> None:
+    def _may_wait_for_end(self) -> bool:
+        """Whether the thread that ends the server does not wait for this one."""
+        this = threading.current_thread()
+        in_loop = this is self._loop_thread and not self._loop_ended.is_set()
+        return not (in_loop or isinstance(this, Worker) or this is self.housekeeper or this is self._ending_thread)
+
+    def _end_all(self) -> None:
         if self._acceptor is not None:
             self._acceptor.close()
             self.sock = None
@@ -324,9 +342,9 @@ class SocketServer_Threadpool:
         assert self.pool is not None
         self._finish(self._lobby.wind_down())
         self._finish(self.pool.wind_down(keep=_has_request))
-        self._end_connections(drain, ClientConnectionJob.stop_input)
+        self._end_connections(ClientConnectionJob.stop_input, 0.0)
         self._finish(self.pool.wind_down())
-        self._end_connections(HANG_UP_WAIT, ClientConnectionJob.hang_up)
+        self._end_connections(ClientConnectionJob.hang_up)
         self._finish(self._lobby.close())
         self.pool.close()
         self._end_threads()
@@ -350,14 +368,24 @@ class SocketServer_Threadpool:
         if self._waker is not None:
             self._waker.close()
 
-    def _end_connections(self, patience: float, step: Callable[[ClientConnectionJob], None]) -> None:
+    def _end_connections(self, step: Callable[[ClientConnectionJob], None], at_least: float = HANG_UP_WAIT) -> None:
         """Do ``step`` to all connections except the one this call came from, and wait for their workers to end them."""
         worker = threading.current_thread()
         own = {worker.job} if isinstance(worker, Worker) else set()
         with self._gone:
             for job in self._connections - own:
                 step(job)
-            self._gone.wait_for(lambda: not self._connections - own, patience)
+            self._await_gone(lambda: not self._connections - own, at_least)
+
+    def _await_gone(self, condition: Callable[[], bool], at_least: float = HANG_UP_WAIT) -> None:
+        """Wait for connections to end, until the time for requests to finish is over."""
+        at_least += time.monotonic()
+        with self._gone:
+            while not condition():
+                left = max(at_least, self._drain_until) - time.monotonic()
+                if left <= 0:
+                    return
+                self._gone.wait(left)
 
 
 def _has_request(job: Any) -> bool:

@@ -22,10 +22,8 @@ collect_ignore = (
     []
     if os.environ.get("PYROLITE_ATTACKS")
     else [
-        "test_faults.py",
         "test_floods.py",
         "test_network_bytes.py",
-        "test_networks.py",
         "test_slow_peers.py",
         "test_soak.py",
     ]

@@ -358,7 +358,27 @@ def _command(daemon: Any, line: str) -> Any:
         begin = time.monotonic()
         daemon.shutdown(float(argument))
         return time.monotonic() - begin
+    elif name == "shutdowns":
+        return _shut_down_often(daemon, [float(drain) for drain in argument.split()])
     return None
+
+
+def _shut_down_often(daemon: Any, drains: list[float]) -> list[float]:
+    """From several threads, one after the other; when each of them has returned."""
+    begin = time.monotonic()
+    ended = [0.0] * len(drains)
+
+    def shut_down(number: int) -> None:
+        daemon.shutdown(drains[number])
+        ended[number] = time.monotonic() - begin
+
+    threads = [threading.Thread(target=shut_down, args=(number,)) for number in range(len(drains))]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join()
+    return ended
 
 
 def _serve_commands(daemon: Any, on_end: Any) -> None:

@@ -401,19 +401,20 @@ def test_garbage_of_other_threads(start_server: Callable[..., Server]) -> None:
 IN_FLIGHT = 50
 
 
-@pytest.mark.parametrize("pool", [60, 20])
+@pytest.mark.parametrize("pool", [60, 20, None])
 def test_shutdown_with_calls_in_flight(
-    start_server: Callable[..., Server], servertype: str, pool: int, record: Any
+    start_server: Callable[..., Server], servertype: str, pool: int | None, record: Any
 ) -> None:
     """[HRD-32], [BYD-5]: what has arrived is finished and answered, also what waits for a worker; then it ends."""
-    server = start_server(THREADPOOL_SIZE=pool, THREADPOOL_SIZE_MIN=1, THREADPOOL_WAIT=5)
+    settings = {"THREADPOOL_SIZE": pool, "THREADPOOL_SIZE_MIN": 1, "THREADPOOL_WAIT": 5} if pool else {}
+    server = start_server(**settings)
     clients = [server.client() for _ in range(IN_FLIGHT)]
     idle = [server.client() for _ in range(5)]
     seconds = 0.3 if servertype == "thread" else 0.01
     for number, client in enumerate(clients):
         client.send(client.invocation("slow", seconds, number))
     if servertype == "thread":
-        eventually(lambda: server.command("stats")["workers_busy"] >= min(pool, IN_FLIGHT))
+        eventually(lambda: server.command("stats")["workers_busy"] >= min(pool or 40, IN_FLIGHT))
     begin = time.monotonic()
     took = server.command("shutdown 5")
     answers = [client.result() for client in clients]
@@ -423,6 +424,32 @@ def test_shutdown_with_calls_in_flight(
     assert all(client.closed_by_server() for client in (*clients, *idle))
     with pytest.raises(OSError):
         server.connect()
+    assert server.stop() == 0
+
+
+def test_shutdown_more_than_once(start_server: Callable[..., Server], servertype: str) -> None:
+    """[HRD-32], [DMN-32]: nobody who shuts the server down goes on before it is down."""
+    server = start_server()
+    client = server.client()
+    client.send(client.invocation("slow", 1.0, "done"))
+    eventually(lambda: servertype == "multiplex" or server.command("stats")["workers_busy"] == 1)
+    ended = server.command("shutdowns 10 5 10")
+    assert client.result() == "done"
+    assert min(ended) > 0.5
+    assert max(ended) < 5
+    assert server.stop() == 0
+
+
+def test_shutdown_in_a_hurry(start_server: Callable[..., Server], servertype: str) -> None:
+    """A second shutdown with less patience counts, for calls that wait for clients as well."""
+    server = start_server()
+    reader = server.client(receive_buffer=4096)
+    reader.send(reader.invocation("big", 20_000_000, serializer="marshal"))
+    if servertype == "thread":
+        eventually(lambda: server.command("stats")["workers_busy"] == 1)
+    time.sleep(0.1)
+    ended = server.command("shutdowns 25 0.5")
+    assert max(ended) < 10
     assert server.stop() == 0
 
 
