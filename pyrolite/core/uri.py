@@ -7,13 +7,16 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
+from pyrolite import lazily
 from pyrolite.configuration import config
 from pyrolite.errors import PyroError
 
 __all__ = ["URI", "bracketed"]
 
 #: IPv6 address, possibly with an IPv4 address at its end and a scope; then what follows the bracket.
-_IPV6_LOCATION: Final = re.compile(r"\[([0-9a-fA-F:]+(?::[0-9.]+)?(?:%[\w.-]+)?)\](.*)\Z")
+_IPV6_LOCATION: Final = lazily.value(
+    "_IPV6_LOCATION", globals(), lambda: re.compile(r"\[([0-9a-fA-F:]+(?::[0-9.]+)?(?:%[\w.-]+)?)\](.*)\Z")
+)
 _UNIX_PREFIX: Final = "./u:"
 _SHORT: Final = 500  # characters; texts as long as that are not remembered
 

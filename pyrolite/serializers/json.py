@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
+from pyrolite import lazily
 from pyrolite.configuration import config
 from pyrolite.errors import SerializeError
 from pyrolite.serializers.base import Buffer, SerializerBase, concerned
@@ -77,7 +78,7 @@ MAX_DEPTH: Final = 200
 """Brackets inside of brackets, at most ([HRD-7], [SER-71])."""
 #: All bytes but those that make up the skeleton of a text.
 _FLESH: Final = bytes(set(range(256)) - set(b'[]{}"'))
-_STRINGS: Final = re.compile(rb'"[^"]*"')
+_STRINGS: Final = lazily.value("_STRINGS", globals(), lambda: re.compile(rb'"[^"]*"'))
 _EASY_LEVELS: Final = 16
 
 

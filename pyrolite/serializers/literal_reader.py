@@ -10,6 +10,8 @@ import codecs
 import re
 from typing import Any, Final
 
+from pyrolite import lazily
+
 __all__ = ["COLLIDING_KEYS", "MAX_DEPTH", "check_keys", "mask", "read"]
 
 MAX_DEPTH: Final = 200
@@ -82,10 +84,14 @@ def _string(prefix: str, body: str) -> str | bytes:
 
 # The codecs warn of escapes that do not exist (and keep them), and of octal numbers above 377: they do not get to see
 # them. A backslash before a letter outside of ASCII would hide the escape that stands for the letter.
-_UNKNOWN_ESCAPE: Final = re.compile(r"\\(?:[^\nabfnrtv'\"0-7xuUN]|[4-7][0-7][0-7])")
-_ESCAPE: Final = re.compile(r"(?s)\\([0-7]{1,3}|.)")
-_UNKNOWN_BYTES_ESCAPE: Final = re.compile(rb"\\(?:[^\nabfnrtv'\"0-7x]|[4-7][0-7][0-7])")
-_BYTES_ESCAPE: Final = re.compile(rb"(?s)\\([0-7]{1,3}|.)")
+_UNKNOWN_ESCAPE: Final = lazily.value(
+    "_UNKNOWN_ESCAPE", globals(), lambda: re.compile(r"\\(?:[^\nabfnrtv'\"0-7xuUN]|[4-7][0-7][0-7])")
+)
+_ESCAPE: Final = lazily.value("_ESCAPE", globals(), lambda: re.compile(r"(?s)\\([0-7]{1,3}|.)"))
+_UNKNOWN_BYTES_ESCAPE: Final = lazily.value(
+    "_UNKNOWN_BYTES_ESCAPE", globals(), lambda: re.compile(rb"\\(?:[^\nabfnrtv'\"0-7x]|[4-7][0-7][0-7])")
+)
+_BYTES_ESCAPE: Final = lazily.value("_BYTES_ESCAPE", globals(), lambda: re.compile(rb"(?s)\\([0-7]{1,3}|.)"))
 
 
 def _known_escape(match: re.Match[str]) -> str:
@@ -105,8 +111,12 @@ def _known_bytes_escape(match: re.Match[bytes]) -> bytes:
 # ------------------------------------------------------------------------------------------------------- tokens
 
 # Each part can be matched in one way only, so no input makes the expression try many.
-_token: Final = re.compile(
-    r"""[ \t\f]*(?:
+_token: Final = lazily.value(
+    "_token",
+    globals(),
+    lambda: (
+        re.compile(
+            r"""[ \t\f]*(?:
       (,)                                                                                        # 1
     | (:)                                                                                        # 2
     | ([\[({])                                                                                   # 3
@@ -118,11 +128,13 @@ _token: Final = re.compile(
     | ([+-])                                                                                     # 11
     | (\n|\#|\0n)                                                                                # 12 end of a line
     )""",
-    re.VERBOSE,
-).match
+            re.VERBOSE,
+        ).match
+    ),
+)
 _COMMA, _COLON, _OPEN, _CLOSE, _NUMBER, _PREFIX, _TRIPLE, _SINGLE, _DOUBLE, _NAME, _SIGN, _LINE = range(1, 13)
 _VALUES: Final = {"None": None, "True": True, "False": False, "...": ...}
-_comment: Final = re.compile(r"[^\n\0]*").match
+_comment: Final = lazily.value("_comment", globals(), lambda: re.compile(r"[^\n\0]*").match)
 
 # Where the reader is. A brace does not say at once what it opens.
 _TOP, _TOP_TUPLE, _PARENTHESIS, _TUPLE, _LIST, _BRACE, _SET, _DICT_KEY, _DICT_VALUE = range(9)

@@ -27,6 +27,8 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any, Final
 
+from pyrolite import lazily
+
 __all__ = ["MAX_DEPTH", "loads"]
 
 MAX_DEPTH: Final = 200
@@ -146,13 +148,7 @@ def _digits(count: int) -> bytes:
     return rb"(?:" + b"|".join(signs) + rb")" + b".." * count
 
 
-def _has_safe_tokens(data: bytes | bytearray | memoryview) -> re.Match[bytes] | None:
-    """Match the whole payload; takes the place of this function when it is used for the first time.
-
-    Compiling the expression takes a good part of the time to import the library ([BYD-60]).
-    """
-    globals()["_has_safe_tokens"] = match = re.compile(_safe_tokens()).fullmatch
-    return match(data)
+_has_safe_tokens: Final = lazily.value("_has_safe_tokens", globals(), lambda: re.compile(_safe_tokens()).fullmatch)
 
 
 def _is_shallow(data: bytes | bytearray | memoryview) -> bool:
@@ -371,9 +367,14 @@ _ROWS: Final = 16  # tuples or dicts
 _FIRST_REFERENCE: Final = 3
 _LONG_KEY: Final = 1000  # bytes that take time to compare, when there are many references to them
 
-# A value without flag, at most 64 bits if it is a number. References are to atoms while nothing behind is marked.
-_UNFLAGGED: Final = b"|".join(
-    [
+
+@cache
+def _unflagged() -> bytes:
+    """Expression for a value without flag, at most 64 bits if it is a number.
+
+    References are to atoms while nothing behind is marked.
+    """
+    tokens = [
         rb"[zZ]" + _lengths(64),
         rb"i....",
         rb"[NTF]",
@@ -382,9 +383,15 @@ _UNFLAGGED: Final = b"|".join(
         rb"[stuaA](?=.\0\0\0)" + _lengths(64, 3),
         rb"l(?:" + b"|".join(_digits(count) for count in (2, 3, 4)) + rb")",
     ]
+    return b"|".join(tokens)
+
+
+_plain_values: Final = lazily.value(
+    "_plain_values", globals(), lambda: re.compile(rb"(?s)(?:%s){%d}" % (_unflagged(), _RUN)).match
 )
-_plain_values: Final = re.compile(rb"(?s)(?:%s){%d}" % (_UNFLAGGED, _RUN)).match
-_flagged_strings: Final = re.compile(rb"(?s)(?:[\xda\xfa]%s){%d}" % (_lengths(64), _RUN)).match
+_flagged_strings: Final = lazily.value(
+    "_flagged_strings", globals(), lambda: re.compile(rb"(?s)(?:[\xda\xfa]%s){%d}" % (_lengths(64), _RUN)).match
+)
 
 
 def _run(
@@ -440,18 +447,20 @@ def _rows(data: bytes | bytearray | memoryview, pos: int, left: int) -> tuple[in
 def _row(length: int) -> Callable[[bytes | bytearray | memoryview, int], re.Match[bytes] | None]:
     """Expression for _ROWS tuples of ``length`` items; dicts when it is negative."""
     if length < 0:
-        row = rb"\{(?:(?:[zZ]%s|r(?![\0-\x02]\0\0\0)....)(?:%s)){0,60}0" % (_lengths(64), _UNFLAGGED)
+        row = rb"\{(?:(?:[zZ]%s|r(?![\0-\x02]\0\0\0)....)(?:%s)){0,60}0" % (_lengths(64), _unflagged())
     else:
-        row = rb"\)\x%02x(?:%s){%d}" % (length, _UNFLAGGED, length)
+        row = rb"\)\x%02x(?:%s){%d}" % (length, _unflagged(), length)
     return re.compile(rb"(?s)(?:%s){%d}" % (row, _ROWS)).match
 
 
-_ALIKE: Final = {
-    1: re.compile(rb"[NTF]*").match,
-    5: re.compile(rb"[i\xe9]*").match,
-    9: re.compile(rb"[gI\xe7\xc9]*").match,
-}
-_alike_or_reference: Final = re.compile(rb"[i\xe9r]*").match
+#: Codes of tokens, by the size of these in bytes.
+_ALIKE: Final = {1: rb"NTF", 5: rb"i\xe9", 9: rb"gI\xe7\xc9"}
+_ALIKE_OR_REFERENCE: Final = rb"i\xe9r"
+
+
+@cache
+def _any_number_of(codes: bytes) -> Callable[[bytes], re.Match[bytes] | None]:
+    return re.compile(rb"[%s]*" % codes).match
 
 
 def _uniform_run(
@@ -461,16 +470,17 @@ def _uniform_run(
 
     References are among them as long as there are few values that must not be referred to.
     """
-    alike = _ALIKE[size] if size != 5 or len(marked) > 8 else _alike_or_reference
+    alike = _ALIKE[size] if size != 5 or len(marked) > 8 else _ALIKE_OR_REFERENCE
+    matching = _any_number_of(alike)
     total = flagged = 0
     step = 64
     while most:
         count = min(most, step)
         codes = bytes(data[pos : pos + count * size : size])
-        found = alike(codes)
+        found = matching(codes)
         assert found is not None
         matched = found.end()
-        if alike is _alike_or_reference:
+        if alike is _ALIKE_OR_REFERENCE:
             matched = _before_marked(bytes(data[pos : pos + matched * size]), marked)
         flagged += len(codes[:matched]) - len(codes[:matched].translate(None, _FLAGGED))
         total += matched

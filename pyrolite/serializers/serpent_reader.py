@@ -18,6 +18,7 @@ from itertools import accumulate
 from json import JSONDecoder
 from typing import Any, Final
 
+from pyrolite import lazily
 from pyrolite.serializers import literal_reader
 from pyrolite.serializers.literal_reader import MAX_DEPTH, check_keys
 
@@ -88,14 +89,24 @@ class _OtherText(Exception):
 _NOT_JSON: Final = (_OtherText, StopIteration, ValueError, RecursionError)
 
 # A call, (string, string, (...), {...}), has no other round brackets.
-_is_call: Final = re.compile(r"(?:# serpent utf-8 python3\.2\n)?\(\0,\0,\(([^()]*)\),\{([^()]*)\}\)").fullmatch
+_is_call: Final = lazily.value(
+    "_is_call",
+    globals(),
+    lambda: re.compile(r"(?:# serpent utf-8 python3\.2\n)?\(\0,\0,\(([^()]*)\),\{([^()]*)\}\)").fullmatch,
+)
 
 # A batch, (string, string, [(string, (...), {...}), ...], None), of calls with flat arguments: it has no other brackets
 # and braces. In a pair of brackets there is nothing or a comma: brackets around one value are no tuple.
-_is_batch: Final = re.compile(
-    r"(?:# serpent utf-8 python3\.2\n)?"
-    r"\(\0,\0,\[((?:\(\0,\((?:[^][(){},]+,[^][(){}]*)?\),\{[^][(){}]*\}\),?)+)\],None\)"
-).fullmatch
+_is_batch: Final = lazily.value(
+    "_is_batch",
+    globals(),
+    lambda: (
+        re.compile(
+            r"(?:# serpent utf-8 python3\.2\n)?"
+            r"\(\0,\0,\[((?:\(\0,\((?:[^][(){},]+,[^][(){}]*)?\),\{[^][(){}]*\}\),?)+)\],None\)"
+        ).fullmatch
+    ),
+)
 
 _MARK: Final = "\x7f"  # serpent writes it as an escape
 _SET: Final = _MARK + "s"
@@ -208,7 +219,9 @@ def _read_quoted(text: str) -> Any:
     return _read_as_json(strings, outside, _LENIENT_SCANNERS)
 
 
-_split_strings: Final = re.compile(r"""('[^'\n]*'|"[^"\n]*")""").split
+_split_strings: Final = lazily.value(
+    "_split_strings", globals(), lambda: re.compile(r"""('[^'\n]*'|"[^"\n]*")""").split
+)
 
 
 def _json_strings(bodies: list[str]) -> list[str]:
@@ -236,7 +249,9 @@ def _json_strings(bodies: list[str]) -> list[str]:
 
 
 # In JSON a surrogate pair is one character, and \/ is a slash. All others that differ are errors there. (7f: _MARK)
-_other_escape: Final = re.compile(r"\\(?:u[dD]|/|x7[fF]|u007[fF])").search
+_other_escape: Final = lazily.value(
+    "_other_escape", globals(), lambda: re.compile(r"\\(?:u[dD]|/|x7[fF]|u007[fF])").search
+)
 
 
 def _has_plain_dicts(outside: str) -> bool:
@@ -265,13 +280,15 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"()[]{}"))
 _STEPS: Final = {ord("("): 1, ord(")"): -1}
 
 
-_FLAT_SET: Final = re.compile(r"\{([^][{}():]+)\}")
+_FLAT_SET: Final = lazily.value("_FLAT_SET", globals(), lambda: re.compile(r"\{([^][{}():]+)\}"))
 # Only those of which equal ones are spelled equally.
-_FIRST_INT_KEY: Final = re.compile(r"\{(?=(?:0|-?[1-9][0-9]*):)")
-_INT_KEY: Final = re.compile(r",(?=(?:0|-?[1-9][0-9]*):)")
-_INT_KEY_END: Final = re.compile(r"(?<=[0-9]):")
+_FIRST_INT_KEY: Final = lazily.value("_FIRST_INT_KEY", globals(), lambda: re.compile(r"\{(?=(?:0|-?[1-9][0-9]*):)"))
+_INT_KEY: Final = lazily.value("_INT_KEY", globals(), lambda: re.compile(r",(?=(?:0|-?[1-9][0-9]*):)"))
+_INT_KEY_END: Final = lazily.value("_INT_KEY_END", globals(), lambda: re.compile(r"(?<=[0-9]):"))
 _NUMBER: Final = r"[0-9.]+(?:e[-+]?[0-9]+)?"
-_COMPLEX_NUMBER: Final = re.compile(rf"\((-?{_NUMBER})([-+])({_NUMBER})j\)")
+_COMPLEX_NUMBER: Final = lazily.value(
+    "_COMPLEX_NUMBER", globals(), lambda: re.compile(rf"\((-?{_NUMBER})([-+])({_NUMBER})j\)")
+)
 
 
 def _tuple(found: dict[str, Any]) -> tuple[Any, ...]:
