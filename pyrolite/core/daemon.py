@@ -373,7 +373,7 @@ class Daemon:
         self._loop_thread = threading.current_thread()
         self._loop_ended.clear()
         try:
-            # a shutdown that has begun is the business of the transport, whose loop does not return before the end of it
+            # a shutdown that has begun is the business of the transport: its loop does not return before the end of it
             self.transportServer.loop(loopCondition=lambda: not self._closed and loopCondition())
         finally:
             self._loop_thread = None
