@@ -484,6 +484,43 @@ class Configuration:
 config: Configuration = Configuration()
 
 
+_TOOL: Final = "pyrolite-check-config"
+_USAGE: Final = f"usage: {_TOOL} [-h]\n"
+_HELP: Final = f"""\
+{_USAGE}
+Print the configuration that is in effect here: versions, then all items with their values.
+
+options:
+  -h, --help  show this help message and exit
+
+An item is set by the environment variable that is named as the item, with {PREFIX} before it, for all
+programs and tools that are started with it. Flags are on, true, yes, 1 or off, false, no, 0; lists have
+commas. A program may set items itself (pyrolite.config.NAME = value), which is not seen here.
+
+examples:
+  {_TOOL}                                show what is in effect
+  {_TOOL} | grep NS_                     show where the name server is expected
+  PYRO_NS_HOST=192.168.1.5 {_TOOL}       see what a variable does
+  PYRO_SERIALIZERS_ACCEPTED=json,serpent {_TOOL}
+
+What the items mean is in docs/reference/configuration.md; whether it all works is told by pyrolite-check.
+Exit code: 0, also with -h; 1 when a variable has a value that is not possible; 2 wrong usage.
+"""
+
+
 def main() -> None:
-    """Print the configuration that is in effect ([CFG-7])."""
-    sys.stdout.write(config.dump() + "\n")
+    """Print the configuration that is in effect ([CFG-7], [CLI-26]), or with ``--help`` what there is to know of it.
+
+    Raises:
+        SystemExit: it was run as a tool with an option that there is not.
+    """
+    options = [text for text in sys.argv[1:] if text.startswith("-") and text != "-"]
+    program = os.path.normpath(sys.argv[0]) if sys.argv else ""
+    if any(text == "-h" or (len(text) > 2 and "--help".startswith(text)) for text in options):
+        sys.stdout.write(_HELP)
+    elif options and program.endswith((_TOOL, f"configuration{os.sep}__main__.py")):
+        # other programs that call this have options of their own
+        sys.stderr.write(f"{_USAGE}\n{_TOOL}: error: no such option: {options[0].partition('=')[0]}\n")
+        raise SystemExit(2)
+    else:
+        sys.stdout.write(config.dump() + "\n")

@@ -288,7 +288,7 @@ def keep_trying(action: Callable[[float | None], T], timeout: float | None) -> T
     """
     if timeout is None:
         return action(None)
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + max(0, timeout)  # in this order, NaN is none
     pause = FIRST_PAUSE
     while True:
         try:

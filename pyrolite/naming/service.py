@@ -24,10 +24,14 @@ examples:
   pyrolite-ns                              for programs on this computer only
   pyrolite-ns -n 192.168.1.5               for the network, found by broadcast
   pyrolite-ns -s sql:/var/lib/names.sqlite with names that survive a restart
+  pyrolite-ns -s postgresql:///names       one of several that share a PostgreSQL database
   pyrolite-ns -u /run/names.socket         on a Unix domain socket
 
 All options have defaults in the configuration, and so in environment variables such as PYRO_NS_PORT.
 The environment variable PYRO_HMAC_KEY is the key that clients need to connect.
+
+Signals: SIGTERM and SIGINT (Ctrl-C) end it when the calls in progress are finished, a second one at once.
+Exit code: 0 ended by a signal, 1 something cannot be used (one line on stderr says what), 2 wrong usage.
 """
 
 
@@ -198,7 +202,10 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("-p", "--port", type=int, help="port to bind the server on (0=random)")
     parser.add_argument("-u", "--unixsocket", metavar="NAME", help="Unix domain socket to bind the server on instead")
     parser.add_argument(
-        "-s", "--storage", default="memory", help="where to keep the names: memory (default), dbm:file, sql:file"
+        "-s",
+        "--storage",
+        default="memory",
+        help="where to keep the names: memory (default), dbm:file, sql:file, redis://host, postgresql://host/database",
     )
     parser.add_argument("--bchost", help="hostname to bind the broadcast responder on")
     parser.add_argument("--bcport", type=int, help="UDP port to bind the broadcast responder on (0=random)")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,7 +147,9 @@ def test_in_process(nameserver: RunningNameServer, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "Name server ping ok.\nError: NamingError - unknown name: x\n"
 
 
-@pytest.mark.parametrize("module", ["pyrolite.naming", "pyrolite.nsc", "pyrolite.test.echoserver"])
+@pytest.mark.parametrize(
+    "module", ["pyrolite.naming", "pyrolite.nsc", "pyrolite.test.echoserver", "pyrolite.configuration"]
+)
 def test_modules_run_without_warnings(module: str, tmp_path: Path) -> None:
     """[OV-11] [OV-35] [CLI-1] ``python -m`` runs them, without a warning of runpy."""
     done = subprocess.run(
@@ -161,3 +166,45 @@ def test_proxy_is_released(nameserver: RunningNameServer) -> None:
     with Proxy(nameserver.uri) as proxy:
         assert handleCommand(proxy, None, ["register", "a", "PYRO:o@h:1"]) is True
         assert handleCommand(proxy, None, ["register", "a", "PYRO:o@h:1"]) is False
+
+
+def test_other_forms(nsc: Any, nameserver: RunningNameServer) -> None:
+    """[NSC-5] [CLI-20] ``--json``, ``--table``, ``--ttl``."""
+    where = ("-n", "127.0.0.1", "-p", str(nameserver.uri.port))
+    assert nsc(*where, "--ttl", "60", "register", "a", "PYRO:o@h:1") == (0, "Registered a\n", "")
+    assert nsc(*where, "--ttl", "0", "register", "b", "PYRO:o@h:1")[0] == 1
+    code, out, err = nsc(*where, "list", "a", "--json", "-v")
+    assert (code, json.loads(out), err) == (0, [{"name": "a", "uri": "PYRO:o@h:1", "metadata": []}], "")
+    assert nsc(*where, "-t", "list", "a") == (0, "NAME  URI         METADATA\na     PYRO:o@h:1\n1 entry\n", "")
+    assert nsc(*where, "-j", "lookup", "b") == (1, "", "Error: NamingError - unknown name: b\n")
+    code, out, err = nsc(*where, "-j", "-t", "list")
+    assert (code, out) == (2, "")
+    assert err.endswith("error: --table and --json exclude each other\n")
+    code, out, err = nsc("-u", "no-such-socket", "-j", "list")
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: Failed to locate the nameserver")
+
+
+def test_wait(start_tool: Any, free_port: int) -> None:
+    """[BYD-13] [CLI-12] ``--wait`` until a name server starts, or until the time is over."""
+    where = ("-n", "localhost", "-p", str(free_port))
+    waiting = start_tool("pyrolite.nsc", *where, "--wait", "60", "-v", "ping")
+    waiting.wait_for("Locating name server...")
+    server = start_tool("pyrolite.naming", "-p", str(free_port))
+    assert waiting.wait() == 0
+    assert waiting.lines[-2:] == ["Name server ping ok.", "Done."]
+    assert server.end() == 0
+    impatient = start_tool("pyrolite.nsc", *where, "--wait", "0.2", "ping")
+    assert impatient.wait() == 1
+    assert impatient.lines == [f"Error: Failed to locate the nameserver (localhost:{free_port}: refused)"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, -signal.SIGTERM)])
+def test_signals(start_tool: Any, free_port: int, number: signal.Signals, code: int) -> None:
+    """[CLI-20] Ctrl-C ends it with 1, and no traceback."""
+    tool = start_tool("pyrolite.nsc", "-n", "localhost", "-p", str(free_port), "-w", "60", "-v", "ping")
+    tool.wait_for("Locating name server...")
+    time.sleep(0.2)  # it is trying
+    assert tool.end(number) == code
+    assert tool.errors == ""
+    assert tool.lines == ["Locating name server..."] + [""] * (code == 1)

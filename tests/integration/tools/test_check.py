@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pyrolite import configuration
 from pyrolite.cli import check, selftest
 from pyrolite.cli.bench import summary
 from pyrolite.configuration import config
@@ -39,6 +40,31 @@ def test_dump(start_tool: Any) -> None:
     assert "COMMTIMEOUT = 12.5" in tool.lines
     with config.override(COMMTIMEOUT=12.5):
         assert tool.lines == config.dump().splitlines()
+
+
+def test_dump_with_options(start_tool: Any) -> None:
+    """[CLI-1] [CLI-2] [CLI-26] The help tells how items are set; there are no other options."""
+    tool = start_tool("pyrolite.configuration", "--help")
+    assert tool.wait() == 0
+    assert tool.errors == ""
+    text = "\n".join(tool.lines)
+    for part in ("usage: pyrolite-check-config", "show this help message", "PYRO_NS_HOST=", "Exit code"):
+        assert part in text
+    tool = start_tool("pyrolite.configuration", "ignored", "--xyz=5")
+    assert tool.wait() == 2
+    assert tool.lines == []
+    assert tool.errors.startswith("usage: pyrolite-check-config")
+    assert tool.errors.endswith("pyrolite-check-config: error: no such option: --xyz\n")
+    tool = start_tool("pyrolite.configuration", "ignored")
+    assert tool.wait() == 0
+    assert tool.lines == config.dump().splitlines()
+
+
+def test_dump_by_other_programs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """[CFG-7] [CLI-26] The function does not care for the options of the program that calls it."""
+    monkeypatch.setattr("sys.argv", ["some-program", "--verbose"])
+    configuration.main()
+    assert capsys.readouterr().out == config.dump() + "\n"
 
 
 def test_installation(start_tool: Any) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -194,3 +197,73 @@ def test_names_cannot_control_the_terminal(run: Any, nameserver: NameServer) -> 
         "- prefix 'evil'", [f"evil\\x1b[2J\\nnew\xe9 --> {URI}", "    metadata: ['\\x1b[0m']"]
     )
     assert run("lookup", "no\x07") == (False, ["Error: NamingError - unknown name: no\\x07"])
+
+
+# ---- other forms of lists
+
+
+@pytest.fixture
+def run_with(nameserver: NameServer, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Executes a command with options; returns whether it succeeded, stdout and stderr."""
+
+    def run_with(options: Any, *args: str) -> tuple[bool, str, str]:
+        succeeded = handleCommand(nameserver, options, list(args))
+        captured = capsys.readouterr()
+        return succeeded, captured.out, captured.err
+
+    return run_with
+
+
+def test_table(run_with: Any, nameserver: NameServer) -> None:
+    """[NSC-5] Columns, as wide as what is in them; control characters are escaped."""
+    options = SimpleNamespace(table=True)
+    assert run_with(options, "list") == (
+        True,
+        "NAME  URI                METADATA\na.x   PYRO:obj@host:1    big, red\nb     PYRO:obj@host:12\n2 entries\n",
+        "",
+    )
+    assert run_with(options, "listmatching", "nothing") == (True, "NAME  URI  METADATA\n0 entries\n", "")
+    nameserver.register("evil\x1b[2J", URI)
+    assert run_with(options, "list", "evil")[1].splitlines()[1:] == ["evil\\x1b[2J  PYRO:obj@host:1", "1 entry"]
+    assert run_with(options, "lookup", "b") == (True, "PYRO:obj@host:12\n", "")
+    assert run_with(options, "lookup", "x") == (False, "Error: NamingError - unknown name: x\n", "")
+
+
+def test_json(run_with: Any, nameserver: NameServer) -> None:
+    """[NSC-5] Lists are arrays sorted by name, `lookup` gives an object, failures are on stderr."""
+    options = SimpleNamespace(json=True, table=False)
+    a = {"name": "a.x", "uri": URI, "metadata": ["big", "red"]}
+    b = {"name": "b", "uri": URI + "2", "metadata": []}
+    for command, expected in (
+        (["list"], [a, b]),
+        (["list", "a"], [a]),
+        (["list", "c"], []),
+        (["listmatching", "b|c"], [b]),
+        (["listmeta_all", "red", "big"], [a]),
+        (["listmeta_any", "blue"], []),
+        (["lookup", "a.x"], a),
+    ):
+        succeeded, out, err = run_with(options, *command)
+        assert (succeeded, json.loads(out), err) == (True, expected, "")
+    nameserver.register("\x1b\u20ac", URI)
+    succeeded, out, err = run_with(options, "list", "\x1b")
+    assert json.loads(out)[0]["name"] == "\x1b\u20ac"
+    assert out.isascii()
+    assert run_with(options, "lookup", "x") == (False, "", "Error: NamingError - unknown name: x\n")
+    assert run_with(options, "listmatching", "((")[:2] == (False, "")
+    assert run_with(options, "ping") == (True, "Name server ping ok.\n", "")
+
+
+def test_options_of_others(run_with: Any) -> None:
+    """[NSC-1] What the caller gives as options need not be those of this tool."""
+    for options in (None, object(), Mock(), {"json": True}, 5):
+        assert run_with(options, "list", "b")[1].splitlines() == listing("- prefix 'b'", ENTRY_B)[1]
+        assert run_with(options, "register", "new", URI)[0]
+        assert run_with(options, "remove", "new")[0]
+
+
+def test_lease(run_with: Any, nameserver: NameServer) -> None:
+    """[BYD-14] [NSC-5] Registered for a time."""
+    assert run_with(SimpleNamespace(ttl=60.0), "register", "leased", URI) == (True, "Registered leased\n", "")
+    assert nameserver._leases._known.keys() == {"leased"}
+    assert run_with(SimpleNamespace(ttl=-1.0), "register", "other", URI)[0] is False
