@@ -155,25 +155,31 @@ class Store:
         assert self.process
         self.process.send_signal(number)
 
+    def signal_all(self, number: int) -> None:
+        """Send a signal to the server and all processes that it has started, which may have groups of their own."""
+        assert self.process
+        for pid in (self.process.pid, *_children(self.process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def kill(self) -> None:
         """End it at once, as a crash does, with all of its processes."""
-        self._end(lambda process: os.killpg(process.pid, signal.SIGKILL))
+        self._end(lambda: self.signal_all(signal.SIGKILL))
 
     def stop(self) -> None:
         """End it as an administrator does."""
-        self._end(lambda process: process.send_signal(signal.SIGINT))
+        self._end(lambda: self.signal(signal.SIGINT))
 
-    def _end(self, end: Callable[[subprocess.Popen[bytes]], None]) -> None:
-        process, self.process = self.process, None
+    def _end(self, end: Callable[[], None]) -> None:
+        process = self.process
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            end(process)
+        end()
         try:
             process.wait(START_TIME)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            self.signal_all(signal.SIGKILL)
+            self.process = None
             process.wait()
             assert self._reader
             self._reader.join()
@@ -183,13 +189,11 @@ class Store:
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """It exists and accepts connections, but does not answer."""
-        assert self.process
-        group = self.process.pid
-        os.killpg(group, signal.SIGSTOP)
+        self.signal_all(signal.SIGSTOP)
         try:
             yield
         finally:
-            os.killpg(group, signal.SIGCONT)
+            self.signal_all(signal.SIGCONT)
 
     def close(self) -> None:
         """End it and remove everything."""
@@ -253,6 +257,15 @@ class PostgresqlServer(Store):
     @property
     def url(self) -> str:
         return f"postgresql://names{f':{self.password}' if self.password else ''}@127.0.0.1:{self.port}/postgres"
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(path.parent.name))
+    return found
 
 
 def free_port() -> int:

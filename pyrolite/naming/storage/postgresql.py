@@ -54,6 +54,7 @@ _AWAY: Final = (
 _TRANSIENT: Final = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
+    psycopg.errors.AdminShutdown,
     psycopg.errors.UndefinedTable,  # created when there is a new connection
 )
 _REMEDIES: Final = (
@@ -147,7 +148,7 @@ class PostgresqlStorage(SharedStorage):
         with self._lock:
             if self._pool is pool:
                 self._pool = None
-        pool.close(timeout=0)
+        pool.close(timeout=0.05)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[_Connection]:
@@ -166,28 +167,28 @@ class PostgresqlStorage(SharedStorage):
 
     def _checked_out(self) -> tuple[psycopg_pool.ConnectionPool[_Connection], _Connection]:
         """A connection that was usable a moment ago, and the pool that gets it back."""
-        pool = self._pool or self._connect()
-        connection = self._taken(pool)
-        if not _is_alive(connection):  # the server was restarted
-            self._lose(pool)
+        for _ in range(ATTEMPTS):
+            pool = self._pool or self._connect()
+            try:
+                connection = pool.getconn()
+            except psycopg_pool.PoolClosed:  # by another thread, which has found it useless
+                continue
+            except psycopg_pool.PoolTimeout:
+                self._lose(pool)
+                raise
+            if _is_alive(connection):
+                return pool, connection
+            self._lose(pool)  # the server was restarted, so they are all like that
             pool.putconn(connection)
-            pool = self._connect()
-            connection = self._taken(pool)
-        return pool, connection
-
-    def _taken(self, pool: psycopg_pool.ConnectionPool[_Connection]) -> _Connection:
-        try:
-            return pool.getconn()
-        except psycopg_pool.PoolTimeout:
-            self._lose(pool)
-            raise
+        raise psycopg.OperationalError("connections are lost as soon as they are made")
 
     @contextlib.contextmanager
     def _errors(self, operation: str) -> Iterator[None]:
         try:
             yield
         except psycopg.Error as error:
-            if isinstance(error, psycopg.OperationalError) and (error.sqlstate is None or isinstance(error, _AWAY)):
+            lost = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+            if lost or isinstance(error, _AWAY):
                 raise unavailable(error) from error
             remedy = next((f" ({remedy})" for kind, remedy in _REMEDIES if isinstance(error, kind)), "")
             raise NamingError(f"postgresql error in {operation}: {_one_line(error)}{remedy}") from error
@@ -277,15 +278,12 @@ def _conninfo(url: str) -> str:
         given: dict[str, Any] | None = psycopg.conninfo.conninfo_to_dict(url)
     except (psycopg.Error, ValueError):
         given = None
-    if given is None:  # outside of the handler, whose error may quote the URL
-        raise ValueError(
-            "invalid URL of a PostgreSQL server: postgresql://[user[:password]@]host[:port]/database is expected"
-        )
-    defaults: dict[str, Any] = {
-        "connect_timeout": int(CONNECT_TIME),
-        "fallback_application_name": "pyrolite name server",
-    }
-    return make_conninfo(**{**defaults, **given, "client_encoding": "UTF8"})
+    if given is None or not all(port.isdigit() for port in str(given.get("port") or "0").split(",") if port):
+        # outside of the handler, whose error may quote the URL
+        expected = "postgresql://[user[:password]@]host[:port]/database"
+        raise ValueError(f"invalid URL of a PostgreSQL server: {expected} is expected")
+    given = {"connect_timeout": int(CONNECT_TIME), "fallback_application_name": "pyrolite name server", **given}
+    return make_conninfo(**{**given, "client_encoding": "UTF8"})
 
 
 def _hidden(text: str) -> Callable[[], str]:

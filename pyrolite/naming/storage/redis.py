@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import redis
+from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.credentials import UsernamePasswordCredentialProvider
 from redis.retry import Retry
@@ -158,15 +159,16 @@ _SCRIPTS: Final = {
         return 1
     """,
 }
-#: What to do about errors of Redis, by what they begin with.
-_REMEDIES: Final = (
+#: What to do about errors of Redis, by what they begin with, where the package redis does not replace that by a class.
+_REMEDIES: Final[tuple[tuple[str | type[Exception], str], ...]] = (
     ("MISCONF", "the Redis server cannot save its data, most likely because its disk is full: see its log"),
-    ("OOM", "the Redis server has no memory left: raise maxmemory"),
+    (exceptions.OutOfMemoryError, "the Redis server has no memory left: raise maxmemory"),
     ("WRONGTYPE", "another program uses the same keys: give the name servers a database of their own"),
-    ("NOPERM", "the user of the name server needs all commands on keys that begin with {pyrolite}"),
+    (exceptions.NoPermissionError, "the user of the name server needs all commands on keys {pyrolite}*"),
 )
-#: Errors of a server that is there but does not serve, by what they begin with.
-_AWAY: Final = ("READONLY", "BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "TRYAGAIN")
+#: Errors of a server that is there but does not serve, in the same way.
+_AWAY: Final = (exceptions.ReadOnlyError, exceptions.ClusterDownError, exceptions.TryAgainError)
+_AWAY_TEXTS: Final = ("BUSY", "NOREPLICAS")
 
 
 class RedisStorage(SharedStorage):
@@ -210,9 +212,9 @@ class RedisStorage(SharedStorage):
             raise unavailable(error) from error
         except (redis.RedisError, UnicodeError) as error:
             text = str(error)
-            if text.startswith(_AWAY):
+            if isinstance(error, _AWAY) or text.startswith(_AWAY_TEXTS):
                 raise unavailable(error) from error
-            remedy = next((f" ({remedy})" for start, remedy in _REMEDIES if text.startswith(start)), "")
+            remedy = next((f" ({remedy})" for kind, remedy in _REMEDIES if _is(error, kind)), "")
             raise NamingError(f"redis error in {operation}: {text}{remedy}") from error
 
     def _run(self, operation: str, script: str, *arguments: str | bytes) -> Any:
@@ -298,6 +300,10 @@ def _client(url: str) -> redis.Redis:
     if user or password:
         options["credential_provider"] = UsernamePasswordCredentialProvider(user, password)
     return redis.Redis(connection_pool=pool)
+
+
+def _is(error: Exception, kind: str | type[Exception]) -> bool:
+    return str(error).startswith(kind) if isinstance(kind, str) else isinstance(error, kind)
 
 
 def _json(texts: Iterable[str]) -> str:

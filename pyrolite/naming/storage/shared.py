@@ -37,6 +37,8 @@ def shown_url(url: str) -> str:
         place = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "<invalid URL>"
+    if "@" in parts.path:  # what is before it may be the rest of a password
+        return f"{parts.scheme}://..."
     return f"{parts.scheme}://{place}{parts.path}"
 
 

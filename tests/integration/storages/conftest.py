@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from pyrolite.core import URI
 from pyrolite.naming import NameServer
 from pyrolite.naming.storage import Storage, open_storage
+
+from ... import stores
+from ..naming.conftest import Tool, start_tool
+
+__all__ = ["start_tool"]
 
 
 class ServerKind(NamedTuple):
@@ -59,3 +66,33 @@ def nameserver(storage: Storage) -> NameServer:
 @pytest.fixture
 def with_metadata() -> None:
     """All of them have metadata."""
+
+
+@pytest.fixture
+def own_server(request: pytest.FixtureRequest) -> Iterator[stores.Store]:
+    """A server for one test, which may do what it likes to it; the parameter is the name of the kind."""
+    name = request.param
+    pytest.importorskip("redis" if name == "redis" else "psycopg_pool")
+    try:
+        if name == "redis":
+            server: stores.Store = stores.RedisServer(appendonly="yes", appendfsync="always")
+        else:
+            server = stores.PostgresqlServer()
+    except stores.Missing as reason:
+        pytest.skip(str(reason))
+    with contextlib.closing(server):
+        yield server
+
+
+StartNameServer = Callable[..., tuple[Tool, URI]]
+
+
+@pytest.fixture
+def start_nameserver(start_tool: Callable[..., Tool]) -> StartNameServer:
+    """Start a name server as a process of its own, on a storage; returns it when it serves, and its URI."""
+
+    def start(storage: str, port: int = 0, **environment: str) -> tuple[Tool, URI]:
+        tool = start_tool("pyrolite.naming", "-p", str(port), "-n", "127.0.0.1", "-s", storage, **environment)
+        return tool, URI(tool.wait_for("URI = "))
+
+    return start
