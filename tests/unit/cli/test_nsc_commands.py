@@ -219,7 +219,7 @@ def test_table(run_with: Any, nameserver: NameServer) -> None:
     options = SimpleNamespace(table=True)
     assert run_with(options, "list") == (
         True,
-        "NAME  URI                METADATA\na.x   PYRO:obj@host:1    big, red\nb     PYRO:obj@host:12\n2 entries\n",
+        "NAME  URI               METADATA\na.x   PYRO:obj@host:1   big, red\nb     PYRO:obj@host:12\n2 entries\n",
         "",
     )
     assert run_with(options, "listmatching", "nothing") == (True, "NAME  URI  METADATA\n0 entries\n", "")
