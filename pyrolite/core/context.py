@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite import lazily
 from pyrolite.errors import PyroError
+from pyrolite.serializers import _serializers
 from pyrolite.wire.message import ANNOTATION_CORRELATION, Frame
 
 if TYPE_CHECKING:
@@ -231,6 +232,12 @@ class _CallContext(threading.local):
     def protocol(self) -> int:
         """Protocol version of the request, 0 outside of requests."""
         return 48 if self._state.in_request else 0
+
+    @property
+    def serializer(self) -> str | None:
+        """Name of the serializer of the request, None outside of requests."""
+        wanted = self._state.frame.serializer_id
+        return next((name for name, found in _serializers.items() if found.serializer_id == wanted), None)
 
     def to_global(self) -> dict[str, Any]:
         """All fields as a dict, to be installed in another thread with `from_global` ([CTX-4])."""

@@ -329,7 +329,8 @@ class Proxy:
                 self._pyroInstallMetadata(welcome.metadata)
             if uri != self._pyroUri and (keep_uri or self._pyroUri.protocol == "PYRO"):
                 self._pyroMoveTo(uri)
-            self.__dict__["_pyroConnection"] = welcome.connection
+            # looked up once for a connection, not for each call; so the class may have changed meanwhile
+            self.__dict__.update(_pyroConnection=welcome.connection, _pyroHooked=_has_hooks(type(self)))
             self._pyroValidateHandshake(welcome.response)
             if welcome.annotations:
                 self._pyroResponseAnnotations(welcome.annotations, MSG_CONNECTOK)

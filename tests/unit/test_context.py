@@ -13,6 +13,7 @@ import pyrolite
 from pyrolite import core
 from pyrolite.core.context import CallState, correlation_from, current_context, set_aside
 from pyrolite.errors import PyroError
+from pyrolite.serializers import _serializers
 from pyrolite.testing.memory import MemoryConnection
 from pyrolite.wire.message import Frame
 
@@ -329,7 +330,16 @@ def test_short_values_set_by_the_method() -> None:
     assert (state.take_annotations(), state.responses()) == ({"ABCD": b"1"}, {"RESP": b"1"})
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="not there yet")
 def test_serializer_name() -> None:
     """[CTX-1], [P5-47]"""
     assert current_context.serializer is None
+    before = current_context._state
+    try:
+        for name, serializer in _serializers.items():
+            frame = request(serializer_id=serializer.serializer_id)
+            current_context._state = CallState.of_request(MemoryConnection(), frame)
+            assert current_context.serializer == name
+        current_context._state = CallState.of_request(MemoryConnection(), request(serializer_id=99))
+        assert current_context.serializer is None
+    finally:
+        current_context._state = before

@@ -278,3 +278,13 @@ def test_correlation_id_is_a_uuid() -> None:
     """[PRX-44], [WIRE-24]"""
     with pytest.raises(TypeError):
         current_context.correlation_id = "text"  # type: ignore[assignment]
+
+
+def test_class_that_changes_later(uri: Any, connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[OV-40]: what the class has when the proxy connects counts, and not what it had when the proxy was made."""
+    proxy = connect(uri)
+    with monkeypatch.context() as patch:
+        patch.setattr(pyrolite.Proxy, "_pyroAnnotations", lambda self: {"LATE": b"1"})
+        assert "LATE" in proxy.context()["annotations"]
+    proxy._pyroRelease()
+    assert "LATE" not in proxy.context()["annotations"]
