@@ -57,6 +57,10 @@ _RESULT_ONLY: Final = frozenset((MSG_RESULT,))
 #: After reporting one of these, a server may hang up.
 _OFTEN_THE_LAST: Final = (SerializeError, SecurityError, MessageTooLargeError)
 
+_NO_STREAMING: Final = "result of call is an iterator, but the server is not configured to allow streaming"
+#: Errors that tell of an answer that is well-formed all the same: the connection is kept ([WIRE-123]).
+_HONEST: Final = ("unsupported serialized class", _NO_STREAMING)
+
 
 class RemoteFailure:
     """An exception of the remote object, as the outcome of a call; the proxy raises it itself, for short tracebacks."""
@@ -216,18 +220,16 @@ def call_with_blob(
 
 def _special_result(proxy: Proxy, connection: SocketConnection, frame: Frame, serializer: SerializerBase) -> Any:
     """The result of an answer that is more than a plain value."""
-    if proxy._pyroRawWireResponse:
-        return Message.from_frame(frame).decompress_if_needed()
     flags, data = frame.flags, frame.data
-    if flags & FLAGS_ITEMSTREAMRESULT:
-        return _StreamResultIterator(_stream_id(frame.annotations), proxy)
     try:
+        if proxy._pyroRawWireResponse:
+            return Message.from_frame(frame).decompress_if_needed()
+        if flags & FLAGS_ITEMSTREAMRESULT:
+            return _StreamResultIterator(_stream_id(frame.annotations), proxy)
         if flags & FLAGS_COMPRESSED:
             data = compression.decompress(data, proxy._pyroConfig.MAX_MESSAGE_SIZE)
         result = serializer.loads(data)
-    except MessageTooLargeError:
-        raise
-    except SerializeError as error:
+    except ProtocolError as error:
         _drop_after_garbage(proxy, connection, error)
         raise
     if flags & FLAGS_EXCEPTION:
@@ -235,16 +237,16 @@ def _special_result(proxy: Proxy, connection: SocketConnection, frame: Frame, se
     return result
 
 
-def _drop_after_garbage(proxy: Proxy, connection: SocketConnection, error: SerializeError) -> None:
-    """End the connection when the answer was garbage, and not just of a class that is unknown here ([HRD-3])."""
-    if error.__cause__ is not None and not isinstance(error, RemoteError):
+def _drop_after_garbage(proxy: Proxy, connection: SocketConnection, error: ProtocolError) -> None:
+    """End the connection when the answer was garbage, and not just what an honest server may send ([HRD-3])."""
+    if not isinstance(error, RemoteError) and not str(error).startswith(_HONEST):
         proxy._pyroFailed(connection)
 
 
 def _stream_id(annotations: Mapping[str, bytes]) -> str:
     stream_id = annotations.get(ANNOTATION_STREAM)
     if stream_id is None:
-        raise ProtocolError("result of call is an iterator, but the server is not configured to allow streaming")
+        raise ProtocolError(_NO_STREAMING)
     try:
         return bytes(stream_id).decode("ascii")
     except UnicodeDecodeError as error:
