@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import io
 import zlib
 from typing import Final, TypeAlias
 
@@ -18,6 +18,9 @@ SMALLEST: Final = 200
 #: compressed data, whichever is more ([HRD-4]).
 DEFAULT_LIMIT: Final = 64 << 20
 DEFAULT_RATIO: Final = 100
+#: Compressed bytes to work on at a time, and by how much the payload may grow by that.
+_PIECE: Final = 1 << 16
+_GROWTH: Final = 1 << 20
 
 
 def compress(payload: Buffer) -> tuple[Buffer, bool]:
@@ -48,9 +51,12 @@ def decompress(data: Buffer, limit: int = 0) -> bytes:
     """
     limit = limit or max(DEFAULT_LIMIT, DEFAULT_RATIO * len(data))
     stream = zlib.decompressobj()
+    most = min(_GROWTH, limit + 1)
+    small = len(data) <= _PIECE
     try:
-        # the result grows with what is really there and ends one byte beyond the limit
-        payload = stream.decompress(data, min(limit, sys.maxsize - 1) + 1)
+        payload = stream.decompress(data if small else memoryview(data)[:_PIECE], most)
+        if not small or len(payload) == most:
+            payload = _decompress_more(stream, payload, memoryview(data), limit)
     except zlib.error as error:
         raise SerializeError(f"invalid compressed data: {error}") from error
     if len(payload) > limit:
@@ -60,3 +66,30 @@ def decompress(data: Buffer, limit: int = 0) -> bytes:
     if stream.unused_data:
         raise SerializeError(f"invalid compressed data: {len(stream.unused_data)} bytes after its end")
     return payload
+
+
+def _decompress_more(stream: zlib._Decompress, begin: bytes, data: memoryview, limit: int) -> bytes:
+    """``begin``, the payload from the first piece of ``data``, and what follows it, at most one byte beyond ``limit``.
+
+    It is collected in one buffer that grows, and becomes the payload without a copy: a large list of pieces would take
+    twice the memory, and leave much of it with the process.
+    """
+    payload = io.BytesIO()
+    size = payload.write(begin)
+    position = _PIECE
+    rest: bytes | memoryview = stream.unconsumed_tail
+    more = True  # there may be more without further data
+    while size <= limit and not stream.eof:
+        if not rest and not more:
+            if position >= len(data):
+                break
+            rest = data[position : position + _PIECE]
+            position += _PIECE
+        most = min(_GROWTH, limit + 1 - size)
+        piece = stream.decompress(rest, most)
+        size += payload.write(piece)
+        rest = stream.unconsumed_tail
+        more = len(piece) == most
+    if stream.eof and position < len(data):
+        raise SerializeError(f"invalid compressed data: {len(data) - position} bytes or more after its end")
+    return payload.getvalue()
