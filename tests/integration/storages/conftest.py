@@ -68,20 +68,40 @@ def with_metadata() -> None:
     """All of them have metadata."""
 
 
-@pytest.fixture
-def own_server(request: pytest.FixtureRequest) -> Iterator[stores.Store]:
-    """A server for one test, which may do what it likes to it; the parameter is the name of the kind."""
-    name = request.param
-    pytest.importorskip("redis" if name == "redis" else "psycopg_pool")
+@pytest.fixture(scope="session")
+def durable_redis() -> Iterator[stores.Store]:
+    """A Redis server that writes everything to its disk at once."""
+    pytest.importorskip("redis")
+    yield from running(lambda: stores.RedisServer(appendonly="yes", appendfsync="always"))
+
+
+@pytest.fixture(scope="session")
+def durable_postgresql() -> Iterator[stores.Store]:
+    """A PostgreSQL server that does so, too."""
+    pytest.importorskip("psycopg_pool")
+    yield from running(stores.PostgresqlServer)
+
+
+def running(start: Callable[[], stores.Store]) -> Iterator[stores.Store]:
+    """Start a server and end it afterwards, or skip the test."""
     try:
-        if name == "redis":
-            server: stores.Store = stores.RedisServer(appendonly="yes", appendfsync="always")
-        else:
-            server = stores.PostgresqlServer()
+        server = start()
     except stores.Missing as reason:
         pytest.skip(str(reason))
     with contextlib.closing(server):
         yield server
+
+
+@pytest.fixture
+def own_server(request: pytest.FixtureRequest) -> stores.Store:
+    """A server with nothing in it that may be stopped and killed; the parameter is the name of the kind."""
+    server: stores.Store = request.getfixturevalue(f"durable_{request.param}")
+    if server.process is None:
+        server.start()
+    storage = open_storage(server.url)
+    storage.clear()
+    storage.close()
+    return server
 
 
 StartNameServer = Callable[..., tuple[Tool, URI]]

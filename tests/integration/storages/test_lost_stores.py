@@ -18,6 +18,7 @@ from pyrolite.naming.storage import open_storage, postgresql, redis, shared
 from pyrolite.testing import running_nameserver
 
 from ... import stores
+from .conftest import running
 
 URI = "PYRO:obj@host:1"
 PASSWORD = "open sesame/\xe4:@"  # which has to be quoted in URLs
@@ -184,17 +185,14 @@ def test_full_redis(redis_server: Any) -> None:
 
 @pytest.fixture(params=["redis", "postgresql"])
 def locked_server(request: pytest.FixtureRequest) -> Any:
-    """A server that wants a password, and its URL with that and with another one."""
-    try:
-        if request.param == "redis":
-            server: stores.Store = stores.RedisServer(requirepass=PASSWORD)
-        else:
-            server = stores.PostgresqlServer(PASSWORD)
-    except stores.Missing as reason:
-        pytest.skip(str(reason))
+    """A server that wants a password, and its URL with that."""
+    if request.param == "redis":
+        servers = running(lambda: stores.RedisServer(requirepass=PASSWORD))
+    else:
+        servers = running(lambda: stores.PostgresqlServer(PASSWORD))
     user = "" if request.param == "redis" else "names"
-    yield server, f"{request.param}://{user}:{QUOTED}@127.0.0.1:{server.port}"
-    server.close()
+    for server in servers:
+        yield server, f"{request.param}://{user}:{QUOTED}@127.0.0.1:{server.port}"
 
 
 def test_passwords_are_not_told(locked_server: Any, caplog: pytest.LogCaptureFixture) -> None:
