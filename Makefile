@@ -6,7 +6,8 @@ TARGETS := demo test quick lint format types docs package coverage all setup cle
 .PHONY: help $(TARGETS)
 
 help:  ## list the targets
-	@./run help | sed 's,usage: ./run COMMAND \[ARGUMENTS\],usage: make TARGET [ARGS="..."],'
+	@./run help | sed -e 's,usage: ./run COMMAND \[ARGUMENTS\],usage: make TARGET [ARGS="..."],' \
+	    -e 's,\./run test tests/integration -k stream -x,make test ARGS="tests/integration -x",' -e 's,\./run,make,g'
 
 $(TARGETS):
 	@./run $@ $(ARGS)

@@ -81,3 +81,37 @@ def test_commands_of_the_entry_point_are_documented() -> None:
     assert commands == set(re.findall(r"^  (\w+) ", done.stdout, re.MULTILINE))
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     assert commands == set(re.search(r"^TARGETS := (.*)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index]
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "RELEASING.md", ".github/pull_request_template.md"])
+def test_files_and_commands_for_contributors_exist(document: str) -> None:
+    """What the guides name is there: files, and commands of the entry point."""
+    text = (REPOSITORY / document).read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:docs|tests|tools|pyrolite|benchmarks|\.ci)/[\w/.-]+)`", text):
+        assert "NAME" in path or (REPOSITORY / path).exists(), path
+    script = (REPOSITORY / "run").read_text(encoding="utf-8")
+    for command in re.findall(r"\./run (\w+)", text):
+        assert re.search(rf"^    (\w+ \| )*{command}( \| \S+)*\)$", script, re.MULTILINE), command
+
+
+def test_places_for_additions_exist() -> None:
+    """What CONTRIBUTING says where to add things."""
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for name, file in {
+        "_CLASSES": "pyrolite/serializers/registry.py",
+        "_OPTIONAL": "pyrolite/serializers/registry.py",
+        "_encode": "pyrolite/serializers/base.py",
+        "_read": "pyrolite/serializers/base.py",
+        "SocketServer": "pyrolite/socketserver/interface.py",
+        "DaemonCallbacks": "pyrolite/socketserver/interface.py",
+        "_factories": "pyrolite/socketserver/__init__.py",
+        "BOTH": "tests/integration/socketservers/test_server_common.py",
+        "servertype": "tests/integration/core/conftest.py",
+        "Storage": "pyrolite/naming/storage/interface.py",
+        "_KINDS": "pyrolite/naming/storage/__init__.py",
+        "KINDS": "tests/unit/naming/conftest.py",
+    }.items():
+        assert f"`{name}`" in text, name
+        assert re.search(
+            rf"^ *(class |def )?{name}\b", (REPOSITORY / file).read_text(encoding="utf-8"), re.MULTILINE
+        ), name
