@@ -32,6 +32,8 @@ MAX_DEGREE: Final = 3
 MAX_FACTOR: Final = 1000
 #: Ways to match one name that are tried, at most; a million take far less than a second.
 MAX_WAYS: Final = 3_000_000
+#: Time (and memory) of a step of a repetition that repeats more than a single character.
+HEAVY: Final = 10
 #: Repetitions with more than this many choices are taken for unbounded ones.
 FEW: Final = 8
 #: Characters in the sets of an expression that ignores case, at most; each one is looked at when it is compiled.
@@ -53,11 +55,13 @@ class _Cost(NamedTuple):
     """How many ways there are, at most, to match a text of n characters: ``factor * n ** degree``.
 
     ``effort`` is the power of n by which the time grows, which is more than ``degree`` where attempts fail late.
+    ``weight`` is what one step takes, compared to a step of a loop over single characters.
     """
 
     degree: int = 0
     factor: int = 1
     effort: int = 0
+    weight: int = 1
 
 
 class _Set(NamedTuple):
@@ -157,7 +161,7 @@ def _longest_text(cost: _Cost) -> int:
     """The longest text for which not too many ways are tried: n characters can be cut in C(n+d, d) ways."""
     if not cost.effort:
         return sys.maxsize
-    budget = MAX_WAYS // cost.factor
+    budget = MAX_WAYS // (cost.factor * cost.weight)
     low, high = 1, budget
     while low < high:
         middle = (low + high + 1) // 2
@@ -212,6 +216,16 @@ def _literal_start(tree: Any) -> str:
     return start
 
 
+def _is_single(body: Any) -> bool:
+    """Whether a sequence is one character, which the matcher repeats quickly and without a note of each time."""
+    if len(body) != 1:
+        return False
+    kind, argument = str(body[0][0]), body[0][1]
+    if kind == "SUBPATTERN":
+        return argument[0] is None and _is_single(argument[3])
+    return kind in {"LITERAL", "NOT_LITERAL", "IN", "ANY"}
+
+
 def _characters_in_sets(tree: Any) -> int:
     return sum(
         argument[1] - argument[0] + 1
@@ -250,7 +264,7 @@ class _Analysis:
             factor *= cost.factor
             if max(effort, degree) > MAX_DEGREE or factor > MAX_FACTOR:
                 raise _Refused("it has too many repetitions or choices that can match the same text")
-        return _Cost(degree, factor, effort)
+        return _Cost(degree, factor, effort, max((cost.weight for cost in costs), default=1))
 
     def _node(self, kind: str, argument: Any, follow: _Set) -> _Cost:
         if kind in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
@@ -261,7 +275,7 @@ class _Analysis:
             return _Cost(effort=1)
         if kind in {"ASSERT", "ASSERT_NOT"}:  # matched in one way, or not at all
             inner = self.sequence(argument[1], _ANYTHING)
-            return _Cost(effort=inner.effort, factor=inner.factor)
+            return inner._replace(degree=0)
         if kind == "GROUPREF_EXISTS":
             return self._branches([part or [] for part in argument[1:]], follow)
         parts = _parts(kind, argument)
@@ -271,9 +285,24 @@ class _Analysis:
         costs = [self.sequence(branch, follow) for branch in branches]
         firsts = [self._first_of(branch) for branch in branches]
         sets = [first.joined(follow) if empty else first for first, empty in firsts]
-        exclusive = all(self._disjoint(one, other) for i, one in enumerate(sets) for other in sets[:i])
-        factor = max(cost.factor for cost in costs) if exclusive else sum(cost.factor for cost in costs)
-        return _Cost(max(cost.degree for cost in costs), factor, max(cost.effort for cost in costs))
+        factor = max(cost.factor for cost in costs) if self._exclusive(sets) else sum(cost.factor for cost in costs)
+        return _Cost(
+            max(cost.degree for cost in costs),
+            factor,
+            max(cost.effort for cost in costs),
+            max(cost.weight for cost in costs),
+        )
+
+    def _exclusive(self, sets: list[_Set]) -> bool:
+        """Whether certainly no character is in two of these; there may be many."""
+        before = _NOTHING
+        for one in sets:
+            if not self._disjoint(one, before):
+                return False
+            before = (
+                before.joined(one) if one.conditions else before._replace(characters=before.characters | one.characters)
+            )
+        return True
 
     def _repetition(self, least: int, most: int, body: Any, *, follow: _Set) -> _Cost:
         most = int(most)
@@ -286,18 +315,20 @@ class _Analysis:
                 raise _Refused("it repeats something that can itself match the same text in several ways")
             choices = 1 if most == least else most - least + 1
             effort = inner.effort + inner.degree * (most - 1)
-            return _Cost(inner.degree * most, choices * inner.factor**most, effort)
+            return _Cost(inner.degree * most, choices * inner.factor**most, effort, inner.weight)
+        effort, weight = inner.effort, inner.weight
+        if most > FEW and not _is_single(body):
+            effort, weight = max(1, effort), HEAVY
         if follow.end:  # the first way to match is the last one that is tried
-            return _Cost(effort=inner.effort)
+            return _Cost(effort=effort, weight=weight)
         # when it can go on it cannot end there, so that it matches in one way only
         decided = not empty and self._disjoint(first, follow)
-        effort = inner.effort
         if most > FEW:
             looking_ahead = any(kind in _LOOKING for kind, _ in _nodes(body))
             effort = inner.effort + 1 if looking_ahead else max(1, inner.effort)
         if most - least > FEW:
-            return _Cost(0 if decided else 1, 1, effort)
-        return _Cost(0, 1 if decided else most - least + 1, effort)
+            return _Cost(0 if decided else 1, 1, effort, weight)
+        return _Cost(0, 1 if decided else most - least + 1, effort, weight)
 
     # ---- what may come first
 

@@ -93,6 +93,35 @@ def test_the_worst_names(regex: str, piece: str) -> None:
             list(pattern.matching([piece * (limit + 1)]))
 
 
+@pytest.mark.parametrize(
+    ("regex", "fits"),
+    [("(?:(a)|b)*", False), ("(a|b)*", False), ("(?:(a)|b)*c", False), (r"(?:ab|(b))+$", False), ("(ab?)*", False),
+     (".*", True), ("(?s:.)*", True), ("[ab]*", True), ("a", True), ("(?:a|b)*", True)],
+)  # fmt: skip
+def test_giant_names(regex: str, fits: bool) -> None:
+    """[NS-15] Loops that take notes at each step need not just time but memory: not for names of any length."""
+    pattern = checked_pattern(regex)
+    if fits:
+        assert list(pattern.matching(["a" * 1_000_000])) == ["a" * 1_000_000]
+    else:
+        assert pattern._limit <= 300_000
+        start = time.thread_time()
+        list(pattern.matching(["a" * pattern._limit]))
+        assert time.thread_time() - start < 1
+
+
+def test_many_choices() -> None:
+    """[HRD-17] To find out whether choices exclude each other takes little time, however many there are."""
+    names = [f"{letter}{number}" for number in range(60) for letter in "abcd"]
+    start = time.thread_time()
+    assert list(checked_pattern("|".join(names)).matching(["d59", "e1", "a0b"])) == ["d59", "a0b"]
+    with contextlib.suppress(NamingError):
+        checked_pattern("(" + "|" * 900 + ")")
+    for _ in range(10):
+        checked_pattern("(?:" + "|".join(map(chr, range(200, 600))) + ")*x")
+    assert time.thread_time() - start < 1
+
+
 def test_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """[NS-15] An expression does not take more than a second for all names together."""
     monkeypatch.setattr(patterns, "TIME_LIMIT", 0.02)
