@@ -86,9 +86,9 @@ class Store:
 
     ready = b"ready to accept connections"
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, parent: Path | None = None, **settings: str) -> None:
         self.settings = settings
-        self.directory = Path(tempfile.mkdtemp(prefix="pyrolite-store-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="pyrolite-store-", dir=parent))
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.output: list[bytes] = []
@@ -218,9 +218,9 @@ class RedisServer(Store):
 class PostgresqlServer(Store):
     """A PostgreSQL server; settings are those of its configuration. It refuses to run as root, so another user does."""
 
-    def __init__(self, password: str = "", **settings: str) -> None:
+    def __init__(self, password: str = "", parent: Path | None = None, **settings: str) -> None:
         self.password = password
-        super().__init__(**settings)
+        super().__init__(parent, **settings)
 
     def prepare(self) -> None:
         secret = self.directory / "password"

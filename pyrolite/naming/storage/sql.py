@@ -44,6 +44,8 @@ _REMEDIES: Final = (
     ("locked", "another process is using this file"),
     ("malformed", "this file is damaged: restore a copy, or recover it with the sqlite3 program"),
     ("not a database", "this file is damaged or something else: name another one, or restore a copy"),
+    ("full", "the disk is full: make room; what has been stored is not lost"),
+    ("disk I/O", "the disk does not take or give what it should: see the log of the system"),
     ("readonly", "this file and its directory must be writable"),
     ("unable to open", "this file cannot be opened or created"),
 )
