@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +14,12 @@ from benchmarks.saved import Run
 
 
 class Plot(NamedTuple):
-    """A picture: its file, what it says, the peers and the workloads (patterns) in it."""
+    """A picture: its file, what it says, the peers, and the workloads (patterns) with their headings."""
 
     file: str
     title: str
     peers: tuple[str, ...]
-    workloads: tuple[str, ...]
+    workloads: dict[str, str]
 
 
 EVERYBODY = ("pyrolite", "pyro4", "pyro5", "rpyc", "floor")
@@ -28,32 +29,39 @@ PLOTS = (
         "performance-calls.svg",
         "Time of a call, default settings",
         EVERYBODY,
-        ("latency-thread-serpent", "nested-serpent", "tls", "raising", "attribute", "clients-thread"),
+        {
+            "latency-thread-serpent": "a call with two numbers",
+            "nested-serpent": "1 KB of nested data, there and back",
+            "tls": "a call over TLS",
+            "raising": "a call that raises",
+            "attribute": "reading an attribute",
+            "clients-thread": "a call, with 16 clients at once",
+        },
     ),
     Plot(
         "performance-kinds.svg",
         "Many calls at once, or none",
         ("pyrolite", "pyro4", "pyro5", "rpyc"),
-        (
-            "batch-serpent",
-            "oneway-threaded",
-            "stream-serpent",
-            "stream-prefetch",
-            "connect-thread",
-            "names-lookup-memory",
-        ),
+        {
+            "batch-serpent": "a call in a batch of 1000",
+            "oneway-threaded": "a call without an answer",
+            "stream-serpent": "an item of a stream",
+            "stream-prefetch": "an item of a stream, pyrolite fetching 100 at once",
+            "connect-thread": "connect, call, close",
+            "names-lookup-memory": "asking the name server",
+        },
     ),
     Plot(
         "performance-serializers.svg",
         "1 KB of nested data there and back, by serializer",
         FAMILY,
-        ("nested-serpent", "nested-json", "nested-marshal", "nested-msgpack", "nested-pickle"),
+        {f"nested-{name}": name for name in ("serpent", "json", "marshal", "msgpack", "pickle")},
     ),
     Plot(
         "performance-bytes.svg",
         "Large bytes, one way",
         FAMILY,
-        ("bytes-*-up-msgpack", "bytes-*-up-marshal", "bytes-*-up-pickle", "bytes-*-down-msgpack"),
+        {f"bytes-*-{way}-{name}": "" for way in ("up", "down") for name in ("msgpack", "marshal", "pickle")},
     ),
 )
 COLOURS = {"pyrolite": "#0b7285", "pyro4": "#868e96", "pyro5": "#adb5bd", "rpyc": "#e8b04a", "floor": "#dee2e6"}
@@ -74,15 +82,13 @@ def draw_all(run: Run, directory: Path) -> dict[Path, str]:
 
 
 def _rows(run: Run, plot: Plot) -> Iterator[tuple[str, list[tuple[str, float]]]]:
-    """Yield the title of each workload, and the nanoseconds of its peers."""
-    for pattern in plot.workloads:
-        begin, _, end = pattern.partition("*")
+    """Yield the heading of each workload, and the nanoseconds of its peers."""
+    for pattern, heading in plot.workloads.items():
         for workload, _row in run.results:
-            large = workload.name.startswith(begin) and workload.name.endswith(end) and "1MiB" not in workload.name
-            if workload.name == pattern or ("*" in pattern and large):
+            if fnmatch(workload.name, pattern) and "-1MiB-" not in workload.name:
                 bars = [(peer, time) for peer in plot.peers if (time := run.median(workload.name, peer)) is not None]
                 if bars:
-                    yield workload.title, bars
+                    yield heading or workload.title, bars
 
 
 def draw(title: str, rows: list[tuple[str, list[tuple[str, float]]]]) -> str:

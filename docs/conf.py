@@ -30,6 +30,8 @@ extensions = [
 exclude_patterns = ["_build", "_ext"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"pyrolite {VERSION}"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
