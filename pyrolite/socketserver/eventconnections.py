@@ -74,7 +74,7 @@ class EventConnections:
         self._open: set[SocketConnection] = set()
         self.total: int = 0
         self._pending: _Deadlines = OrderedDict()  # the handshake is not complete
-        self._denied: dict[SocketConnection, str] = {}  # those of them that are going to be refused
+        self._denied: _Deadlines = OrderedDict()  # those of them that are going to be refused
         self._negotiating: set[SocketConnection] = set()  # and those whose TLS negotiation is not complete
         self._partial: _Deadlines = OrderedDict()  # a message has begun
         self._marks: dict[SocketConnection, int] = {}  # bytes of it that had arrived when its time began to run
@@ -119,8 +119,7 @@ class EventConnections:
             if len(self._denied) >= MAX_DENIALS:
                 conn.close()
                 return
-            self._denied[conn] = TOO_MANY
-            patience = min(patience, DENIAL_WAIT)
+            self._denied[conn] = time.monotonic() + min(patience, DENIAL_WAIT)
         else:
             self.total += 1
         self._open.add(conn)
@@ -247,7 +246,7 @@ class EventConnections:
                     self._end(conn, error)
 
     def _handshake(self, conn: SocketConnection) -> bool:
-        reason = self._denied.get(conn)
+        reason = TOO_MANY if conn in self._denied else None
         try:
             if reason is not None:
                 log.warning("client connection was denied: %s", reason, extra={"peer": conn.peer_address})
@@ -312,7 +311,7 @@ class EventConnections:
         if not (self._pending or self._partial or self._blocked):
             return
         now = time.monotonic()
-        while (conn := _overdue(self._pending, now)) is not None:
+        while (conn := _overdue(self._pending, now) or _overdue(self._denied, now)) is not None:
             self._end(conn, ConnectionClosedError("no handshake in time"))
         while (conn := _overdue(self._blocked, now)) is not None:
             self._end(conn, TimeoutError("sending: timeout"))
@@ -329,7 +328,8 @@ class EventConnections:
         """When (monotonic time) `expire` may have something to do; infinity: never."""
         if not (self._pending or self._partial or self._blocked):
             return math.inf
-        return min(next(iter(table.values()), math.inf) for table in (self._pending, self._partial, self._blocked))
+        tables = self._pending, self._denied, self._partial, self._blocked
+        return min(next(iter(table.values()), math.inf) for table in tables)
 
     # ---- the end
 

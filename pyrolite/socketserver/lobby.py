@@ -66,11 +66,11 @@ class Lobby:
         # protects the shelves, the registrations and _wake_at; not held while anything is done with a connection
         self._lock = threading.Lock()
         self._pending: _Shelf = OrderedDict()
+        self._denied: _Shelf = OrderedDict()  # those of them that are going to be denied
         self._parked: _Shelf = OrderedDict()
         self._taking: _Shelf = OrderedDict()
         self._on_hold: _Shelf = OrderedDict()
         self._in_line: _Shelf = OrderedDict()
-        self._denials = 0
         self._scarce = False  # descriptors are lacking
         self._silent: SilentOnes[ClientConnectionJob] = SilentOnes()
         self._selector = selectors.DefaultSelector()
@@ -100,15 +100,17 @@ class Lobby:
     def admit(self, job: ClientConnectionJob) -> bool:
         """Wait for the CONNECT message of a new connection; False when that is not possible."""
         patience = handshake_patience(self._config)
-        if job.denied_reason is not None:
-            with self._lock:
-                if self._denials >= MAX_DENIALS:
-                    return False
-                self._denials += 1
-            patience = min(patience, DENIAL_WAIT)
-        if self._enter(self._pending, job, time.monotonic() + patience):
+        if job.denied_reason is None:
+            return self._enter(self._pending, job, time.monotonic() + patience)
+        deadline = time.monotonic() + min(patience, DENIAL_WAIT)
+        with self._lock:
+            if len(self._denied) >= MAX_DENIALS:
+                return False
+            self._denied[job] = deadline
+        if self._enter(self._pending, job, deadline):
             return True
-        self._denial_over(job)
+        with self._lock:
+            self._denied.pop(job, None)
         return False
 
     def park(self, job: ClientConnectionJob) -> bool:
@@ -200,7 +202,7 @@ class Lobby:
         thread just to tell its deadline.
         """
         now = time.monotonic()
-        shelves = self._pending, self._parked, self._taking, self._in_line
+        shelves = self._pending, self._denied, self._parked, self._taking, self._in_line
         first = min(next(iter(shelf.values()), math.inf) for shelf in shelves)
         self._wake_at = first if self._wake_at <= now else min(first, self._wake_at)
         if len(self._pending) > MAX_PENDING:
@@ -227,14 +229,14 @@ class Lobby:
             self._leave(job)
             if pending and conn.eof and not conn.buffered:
                 log.debug("client %r left before the handshake", job.caddr)
-                self._drop(job)
+                job.finish()
             else:
                 self.hand_over(job)
         except Exception as error:
             level = logging.DEBUG if isinstance(error, OSError) else logging.WARNING
             log.log(level, "connection of %r failed: %s", job.caddr, error, exc_info=level > logging.DEBUG)
             self._leave(job)
-            self._drop(job)
+            job.finish()
 
     def _time_message(self, job: ClientConnectionJob) -> None:
         """The time of a message runs, from its beginning or its latest progress on ([HRD-15])."""
@@ -293,6 +295,7 @@ class Lobby:
             for shelf in (self._pending, self._parked, self._taking):
                 if shelf.pop(job, None) is not None:
                     self._selector.unregister(job.csock.fileno())
+            self._denied.pop(job, None)
             self._on_hold.pop(job, None)
 
     def _expire(self) -> None:
@@ -300,10 +303,10 @@ class Lobby:
         if self._scarce:
             self._drop_silent()
         now = time.monotonic()
-        while (job := self._overdue(self._pending, now)) is not None:
+        while (job := self._overdue(self._pending, now) or self._overdue(self._denied, now)) is not None:
             log.debug("no handshake from %r in time", job.caddr)
             self._leave(job)
-            self._drop(job)
+            job.finish()
         while (job := self._overdue(self._parked, now)) is not None:
             if job.mark is not None and job.csock.buffered - job.mark >= MINIMUM_PROGRESS:
                 self._time_message(job)
@@ -321,7 +324,7 @@ class Lobby:
         for job in silent:
             log.debug("no handshake from %r, and others are waiting", job.caddr)
             self._leave(job)
-            self._drop(job)
+            job.finish()
 
     def _overdue(self, shelf: _Shelf, now: float) -> ClientConnectionJob | None:
         """The first one on ``shelf``, if its time is up or there are too many pending ones."""
@@ -347,16 +350,7 @@ class Lobby:
         job.csock.unblock()
         job.csock.buffer_output()
         job.denyConnection(reason)
-        self._drop(job)
-
-    def _drop(self, job: ClientConnectionJob) -> None:
-        self._denial_over(job)
         job.finish()
-
-    def _denial_over(self, job: ClientConnectionJob) -> None:
-        if job.denied_reason is not None:
-            with self._lock:
-                self._denials -= 1
 
     # ---- the end
 
@@ -383,7 +377,7 @@ class Lobby:
             for job in jobs:
                 self._selector.unregister(job.csock.fileno())
             jobs += self._on_hold
-            for shelf in (self._pending, self._parked, self._on_hold, self._in_line):
+            for shelf in (self._pending, self._denied, self._parked, self._on_hold, self._in_line):
                 shelf.clear()
         return jobs
 
@@ -399,7 +393,7 @@ class Lobby:
             thread.join(1.0)
         with self._lock:
             jobs = [*self._pending, *self._parked, *self._taking, *self._on_hold]
-            for shelf in (self._pending, self._parked, self._taking, self._on_hold, self._in_line):
+            for shelf in (self._pending, self._denied, self._parked, self._taking, self._on_hold, self._in_line):
                 shelf.clear()
         if not thread.is_alive():
             self._selector.close()
