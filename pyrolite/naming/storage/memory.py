@@ -7,6 +7,7 @@ from typing import Any
 
 from pyrolite.naming.storage.interface import NO_METADATA, Entry, Listing, Storage, entry_of
 from pyrolite.naming.storage.sortednames import SortedNames
+from pyrolite.naming.storage.tagindex import TagIndex
 
 __all__ = ["MemoryStorage"]
 
@@ -24,10 +25,7 @@ class MemoryStorage(dict[str, Entry], Storage):
         Storage.__init__(self)
         dict.__init__(self)
         self._names = SortedNames()
-        #: tag -> the names that have it
-        self._tagged: dict[str, set[str]] = {}
-        #: set of metadata -> the one object that entries share, and by how many entries it is used
-        self._shared: dict[frozenset[str], tuple[frozenset[str], int]] = {}
+        self._tags = TagIndex()
         self.update(*args, **kwargs)
 
     # ---- every way in which a dict changes
@@ -92,32 +90,17 @@ class MemoryStorage(dict[str, Entry], Storage):
         with self._lock:
             dict.clear(self)
             self._names = SortedNames()
-            self._tagged.clear()
-            self._shared.clear()
+            self._tags = TagIndex()
 
     def __reduce__(self) -> Any:
         return type(self), (dict(self),)
 
     def _note_metadata(self, name: str, metadata: frozenset[str]) -> frozenset[str]:
-        if not metadata:
-            return NO_METADATA
-        shared, used = self._shared.get(metadata, (metadata, 0))
-        self._shared[shared] = shared, used + 1
-        for tag in shared:
-            self._tagged.setdefault(tag, set()).add(name)
-        return shared
+        return self._tags.add(name, metadata) if metadata else NO_METADATA
 
     def _forget_metadata(self, name: str, metadata: frozenset[str]) -> None:
-        if not metadata:
-            return
-        shared, used = self._shared.pop(metadata)
-        if used > 1:
-            self._shared[shared] = shared, used - 1
-        for tag in metadata:
-            names = self._tagged[tag]
-            names.discard(name)
-            if not names:
-                del self._tagged[tag]
+        if metadata:
+            self._tags.remove(name, metadata)
 
     # ---- the mapping interface of storages
 
@@ -146,12 +129,7 @@ class MemoryStorage(dict[str, Entry], Storage):
     ) -> dict[str, Entry]:
         """The entries that have all of ``all_of`` and, unless it is empty, at least one of ``any_of``."""
         with self._lock:
-            found: Iterable[str] = self
-            if any_of:
-                found = set().union(*(self._tagged.get(tag, ()) for tag in any_of))
-            if all_of:
-                sets = sorted((self._tagged.get(tag, set()) for tag in all_of), key=len)
-                found = sets[0].intersection(*sets[1:], *([found] if any_of else []))
+            found: Iterable[str] = self._tags.having(all_of, any_of) if all_of or any_of else self
             return {name: self[name] for name in found}
 
     def snapshot(self, *, metadata: bool = True) -> dict[str, Entry]:

@@ -77,11 +77,32 @@ def test_equal_metadata_is_kept_once() -> None:
     storage = MemoryStorage()
     for name in "abc":
         storage[name] = URI, {"x", "y"}
-    assert storage["a"][1] is storage["b"][1] is storage["c"][1]
+    assert storage["b"][1] is storage["c"][1]
+    assert len(storage._tags) == 1
     for name in "abc":
         del storage[name]
-    assert not storage._shared
-    assert not storage._tagged
+    assert len(storage._tags) == 0
+    assert not storage._tags._tagged
+
+
+def test_search_among_many() -> None:
+    """[NS-13] With metadata of all kinds: the same for all, for some, and different for each."""
+    storage = MemoryStorage()
+    rng = random.Random(5)
+    for number in range(600):
+        storage[str(number)] = URI, {"all", f"some{number % 7}", *([f"own{number}"] if number % 2 else [])}
+    for number in rng.sample(range(600), 300):
+        if number % 3:
+            del storage[str(number)]
+        else:
+            storage[str(number)] = URI, {"all", "changed"}
+    tags = ["all", "changed", "some1", "some2", "own1", "own3", "own5", "nothing"]
+    for _ in range(200):
+        all_of, any_of = (frozenset(rng.sample(tags, rng.randrange(3))) for _ in range(2))
+        expected = {
+            name for name, (_, own) in storage.items() if all_of <= own and (not any_of or not any_of.isdisjoint(own))
+        }
+        assert set(storage.with_metadata(all_of, any_of)) == expected
 
 
 def test_sorted_names() -> None:
@@ -134,13 +155,13 @@ def test_prefix_listing_costs_what_it_finds() -> None:
 
 @pytest.mark.slow
 def test_a_million_names(run_python: Any) -> None:
-    """[NS-23] A million names of usual length take less than 400 MB."""
+    """[NS-23] A million names of usual length, with two pieces of metadata each, take less than 400 MB."""
     done = run_python("""
         from pyrolite.naming import MemoryStorage
         storage = MemoryStorage()
         for number in range(1_000_000):
             name, uri = f"service.group.object{number:07}", f"PYRO:obj_{number:032x}@host.example.net:4444"
-            storage.put(name, uri, frozenset({"class:service.Object"}))
+            storage.put(name, uri, frozenset({"class:service.Object", f"zone:{number % 100}"}))
         assert len(storage.with_prefix("service.group.object00012")) == 100
         with open("/proc/self/status") as status:
             print(status.read().partition("VmHWM:")[2].split()[0])
