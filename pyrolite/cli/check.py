@@ -12,7 +12,7 @@ from pyrolite import constants
 from pyrolite.cli.bench import measure
 from pyrolite.cli.diagnoses import visible
 from pyrolite.cli.doctor import Step, Walk
-from pyrolite.cli.selftest import certificate_steps, host_step, self_test, serializer_lines
+from pyrolite.cli.selftest import certificate_steps, host_step, risk_steps, self_test, serializer_lines
 from pyrolite.commandline import Lifetime, OptionParser, hmac_key, say
 from pyrolite.configuration import colours_wanted, config
 from pyrolite.core import URI
@@ -32,6 +32,7 @@ examples:
                                                    how fast are calls of an echo server?
 
 It uses the configuration that your program would have: PYRO_SERIALIZER, PYRO_SSL, PYRO_HMAC_KEY, ...
+WARN marks what works and is dangerous; it does not change the exit code.
 Exit code: 0 everything works, 1 something does not, 2 wrong usage.
 """
 
@@ -55,10 +56,13 @@ class _Output:
         """Tell about a step; times are told for those that have any."""
         self.steps.append(step)
         time = f"{step.seconds * 1000:9.1f} ms" if step.seconds else " " * 12
-        mark = self._colour("ok    ", "32") if step.ok else self._colour("FAILED", "1;31")
+        mark = self._colour("FAILED", "1;31")
+        if step.ok:
+            mark = self._colour("WARN  ", "33") if step.risky else self._colour("ok    ", "32")
         self.line(f"{mark}  {step.name:<22}{time}  {visible(step.text)}")
-        if not step.ok:
+        if step.cause:
             self.line(f"        cause:  {visible(step.cause)}")
+        if step.remedy:
             self.line(f"        remedy: {visible(step.remedy)}")
 
     def _colour(self, text: str, code: str) -> str:
@@ -79,7 +83,9 @@ class _Output:
 
 def _as_dict(step: Step) -> dict[str, Any]:
     told = {"step": step.name, "ok": step.ok, "ms": round(step.seconds * 1000, 3), "text": step.text}
-    return told if step.ok else {**told, "cause": step.cause, "remedy": step.remedy}
+    if step.risky:
+        told["warning"] = True
+    return {**told, "cause": step.cause, "remedy": step.remedy} if step.remedy else told
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -149,7 +155,7 @@ def _installation(output: _Output, options: argparse.Namespace, key: bytes | Non
         accepted = "yes" if serializer["accepted"] else "no"
         output.line(f"serializer {serializer['name']:<12} {available} {serializer['version']}, accepted {accepted}")
     output.line(f"HMAC key: {'set' if key else 'not set'}")
-    for step in _installation_steps(options):
+    for step in _installation_steps(options, key):
         output.step(step)
     if options.ns is not None:
         host = options.ns or None
@@ -166,9 +172,10 @@ def _shown_items() -> Iterator[tuple[str, Any]]:
         yield name, "***" if name.endswith("PASSWD") and value else value
 
 
-def _installation_steps(options: argparse.Namespace) -> Iterator[Step]:
+def _installation_steps(options: argparse.Namespace, key: bytes | None) -> Iterator[Step]:
     yield host_step(config)
     yield from certificate_steps(config)
+    yield from risk_steps(config, key)
     if not options.no_selftest:
         yield from self_test(config)
 

@@ -29,6 +29,7 @@ from pyrolite.cli.diagnoses import (
     visible,
 )
 from pyrolite.configuration import Configuration
+from pyrolite.configuration.risks import CODE_CARRIERS, is_reachable
 from pyrolite.core import URI, Proxy, _locateNS
 from pyrolite.core.message import Message
 from pyrolite.core.resolver import location_of
@@ -48,7 +49,7 @@ _SHOWN: Final = 8
 
 
 class Step(NamedTuple):
-    """What came of one step. ``cause`` and ``remedy`` are empty when it has succeeded."""
+    """What came of one step. ``remedy`` is empty when it has succeeded and is not ``risky``; ``cause`` may be."""
 
     name: str
     ok: bool
@@ -56,6 +57,11 @@ class Step(NamedTuple):
     text: str
     cause: str = ""
     remedy: str = ""
+
+    @property
+    def risky(self) -> bool:
+        """Whether it has succeeded, but there is something to warn of."""
+        return self.ok and bool(self.remedy)
 
 
 class _EndError(Exception):
@@ -191,9 +197,24 @@ class Walk:
         self._step("serializer", lambda: (f"{self.config.SERIALIZER} is accepted", None))
         signed = "all messages are signed" if self.key else "no key on either side, anyone can connect"
         self._step("HMAC", lambda: (signed, None))
+        self._warn_of_strangers(sock, uri)
         self._step("metadata", lambda: self._metadata(answer.metadata, uri))
         connection = SocketConnection(sock)
         self._step("ping", lambda: self._pings(lambda: Message.ping(connection, self.key)))
+
+    def _warn_of_strangers(self, sock: socket.socket, uri: URI) -> None:
+        """What others in the network can do with this connection."""
+        if uri.sockname is not None:
+            return
+        if not self.config.SSL and is_reachable(sock.getpeername()[0]):
+            text = "not encrypted: calls and results can be read on the way" + (
+                "" if self.key else ", and nobody knows who is at the other end"
+            )
+            self._report(Step("network", ok=True, seconds=0.0, text=text, remedy="Use TLS (docs/how-to/tls.md)."))
+        if self.config.SERIALIZER in CODE_CARRIERS:
+            text = f"answers in {self.config.SERIALIZER} run code here: this server can do what this user can"
+            remedy = "Use serpent, json or msgpack, unless you trust the server."
+            self._report(Step("serializer", ok=True, seconds=0.0, text=text, remedy=remedy))
 
     def _reach_with_proxy(self, uri: URI) -> None:
         """The remaining steps for another protocol, which a proxy has chosen."""

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from pyrolite.cli.certificates import look_at
 from pyrolite.cli.doctor import Step
 from pyrolite.configuration import Configuration
+from pyrolite.configuration.risks import risks
 from pyrolite.constants import VERSION
 from pyrolite.core import Daemon, Proxy, expose
 from pyrolite.net import addresses
 from pyrolite.serializers import _serializers
 
-__all__ = ["certificate_steps", "host_step", "self_test", "serializer_lines"]
+__all__ = ["certificate_steps", "host_step", "risk_steps", "self_test", "serializer_lines"]
 
 _ALL: Final = ("serpent", "json", "marshal", "pickle", "cloudpickle", "dill", "msgpack")
 #: Values that all serializers take.
@@ -49,23 +51,26 @@ def host_step(config: Configuration) -> Step:
 
 
 def certificate_steps(config: Configuration) -> Iterator[Step]:
-    """Whether the files of the TLS items can be read."""
+    """Whether the files of the TLS items can be used, now and for some time to come."""
     for item in ("SSL_SERVERCERT", "SSL_SERVERKEY", "SSL_CLIENTCERT", "SSL_CLIENTKEY", "SSL_CACERTS"):
         name = getattr(config, item)
         if not name:
             continue
         try:
-            path = Path(name)
-            if path.is_dir() and item == "SSL_CACERTS":
-                list(path.iterdir())
-            else:
-                with path.open("rb") as file:
-                    file.read(1)
+            finding = look_at(item, Path(name), config)
         except OSError as error:
             why = error.strerror or str(error)
             yield Step(item, False, 0.0, f"{name}: {why}", f"{item} cannot be read.", "Correct the path or the rights.")
+        except ValueError as error:
+            yield Step(item, False, 0.0, f"{name}: {error}", f"{item} has no proper certificate.", "Make a new one.")
         else:
-            yield Step(item, True, 0.0, f"{name} can be read")
+            yield Step(item, finding.usable, 0.0, finding.text, finding.cause, finding.remedy)
+
+
+def risk_steps(config: Configuration, key: bytes | None) -> Iterator[Step]:
+    """What is dangerous about the configuration, if it is that of a server or client."""
+    for item, text, remedy in risks(config, key):
+        yield Step(item, True, 0.0, text, remedy=f"{remedy[0].upper()}{remedy[1:]}.")
 
 
 @expose

@@ -22,9 +22,12 @@ from pyrolite.constants import PROTOCOL_VERSION, VERSION
 if TYPE_CHECKING:
     import pathlib
     import platform
+
+    from pyrolite.configuration import risks
 else:
     pathlib = lazily.module("pathlib", globals())
     platform = lazily.module("platform", globals())
+    risks = lazily.module("pyrolite.configuration.risks", globals(), "risks")
 
 __all__ = ["Configuration", "colours_wanted", "config", "environment_text", "main"]
 
@@ -504,6 +507,7 @@ examples:
   PYRO_SERIALIZERS_ACCEPTED=json,serpent {_TOOL}
 
 What the items mean is in docs/reference/configuration.md; whether it all works is told by pyrolite-check.
+Warnings of dangerous settings are written to the error output.
 Exit code: 0, also with -h; 1 when a variable has a value that is not possible; 2 wrong usage.
 """
 
@@ -524,3 +528,5 @@ def main() -> None:
         raise SystemExit(2)
     else:
         sys.stdout.write(config.dump() + "\n")
+        key = os.environ.get("PYRO_HMAC_KEY", "").encode()
+        sys.stderr.writelines(f"warning: {item}: {text}; {remedy}\n" for item, text, remedy in risks.risks(config, key))

@@ -92,7 +92,7 @@ def test_installation_without_selftest(start_tool: Any, certificates: Any) -> No
     tool = start_tool(MODULE, "--no-selftest", PYRO_SSL_SERVERKEYPASSWD="x", **settings)
     assert tool.wait() == 1
     assert not any("call with" in line for line in tool.lines)
-    assert any(line.startswith("ok      SSL_CACERTS ") for line in tool.lines)
+    assert any(line.startswith("WARN    SSL_CACERTS ") and "valid until" in line for line in tool.lines)  # not for long
     assert any(line.startswith("FAILED  SSL_SERVERKEY ") for line in tool.lines)
     assert tool.lines[-1] == "FAILED: SSL_SERVERKEY: /no/such/key: No such file or directory"
 
@@ -141,6 +141,37 @@ def test_walk(start_tool: Any, echo: URI) -> None:
     assert [step[1] for step in steps if step] == "address connect handshake serializer HMAC metadata ping".split()
     assert all(steps)
     assert tool.lines[-1] == "OK"
+
+
+def test_warnings(start_tool: Any) -> None:
+    """[CLI-30] What works and is dangerous is marked; the exit code is that of what works."""
+    settings = {"PYRO_HOST": "0.0.0.0", "PYRO_SERIALIZERS_ACCEPTED": "pickle,serpent", "PYRO_DETAILED_TRACEBACK": "1"}
+    tool = start_tool(MODULE, "--no-selftest", **settings)
+    assert tool.wait() == 0
+    assert tool.errors == ""
+    warned = {line.split()[1]: line for line in reversed(tool.lines) if line.startswith("WARN ")}
+    assert set(warned) == {"SERIALIZERS_ACCEPTED", "HOST", "SSL", "MAX_MESSAGE_SIZE", "DETAILED_TRACEBACK"}
+    assert "can run code in the server" in warned["SERIALIZERS_ACCEPTED"]
+    assert sum(line.startswith("        remedy: ") for line in tool.lines) == len(warned)
+    assert tool.lines[-1] == "OK"
+    tool = start_tool(MODULE, "--no-selftest", "--json", **settings)
+    assert tool.wait() == 0
+    told = json.loads("\n".join(tool.lines))
+    assert {step["step"] for step in told["steps"] if step.get("warning")} == set(warned)
+    tool = start_tool("pyrolite.configuration", **settings)
+    assert tool.wait() == 0
+    assert all(f"warning: {item}: " in tool.errors for item in warned)
+
+
+@pytest.mark.usefixtures("pyro_leakcheck")
+def test_warnings_of_a_connection(start_tool: Any) -> None:
+    """[BYD-20] The doctor warns of pickle and of networks that are not encrypted."""
+    with running_daemon({"echo": EchoServer()}, SERIALIZERS_ACCEPTED={"pickle", "serpent"}) as running:
+        uri = running.uris["echo"]
+        tool = start_tool(MODULE, str(uri), PYRO_SERIALIZER="pickle")
+        assert tool.wait() == 0
+        assert any(line.startswith("WARN    serializer ") and "run code here" in line for line in tool.lines)
+        assert not any(line.startswith("WARN    network ") for line in tool.lines)
 
 
 def test_failure(start_tool: Any, free_port: int) -> None:
