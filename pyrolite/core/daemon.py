@@ -19,7 +19,7 @@ from pyrolite.core.dispatch import Answer, Dispatcher
 from pyrolite.core.exposure import get_exposed_members, reset_exposed_members
 from pyrolite.core.instances import InstanceTable
 from pyrolite.core.namekeeper import NameKeeper
-from pyrolite.core.oneway import OnewayPool
+from pyrolite.core.onewaypool import OnewayPool
 from pyrolite.core.registry import ObjectRegistry
 from pyrolite.core.serverhandshake import shake_hands
 from pyrolite.core.streams import StreamTable

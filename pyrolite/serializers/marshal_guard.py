@@ -61,7 +61,13 @@ def loads(data: bytes | bytearray | memoryview) -> Any:
     """
     if type(data) is memoryview and (data.itemsize != 1 or not data.c_contiguous):
         data = data.tobytes()
-    if len(data) <= _SMALL and _has_safe_tokens(data) is not None and (len(data) < 2 * MAX_DEPTH or _is_shallow(data)):
+    size = len(data)
+    if 1 < size < _ATOM_SIZE and (size == _SIZES[data[0]] or (size == data[1] + 2 and _GROUPS[data[0]] == _SHORT)):
+        try:
+            return marshal.loads(data)  # a number or a short string, as many results are
+        except _LOADER_ERRORS as error:
+            raise ValueError(f"{_REFUSED}: {error}") from error
+    if size <= _SMALL and _has_safe_tokens(data) is not None and (size < 2 * MAX_DEPTH or _is_shallow(data)):
         try:
             # The frame shows what follows the value: the loader itself ignores it.
             value, end = marshal.loads(_FRAME_START + data + _FRAME_END)
@@ -91,6 +97,7 @@ def _refusal(reason: str) -> _Refusal:
 # ---------------------------------------------------------------------------------------------- small payloads
 
 _SMALL: Final = 4096  # bytes
+_ATOM_SIZE: Final = 258  # bytes; no short string is as long as that
 _END_MARK: Final = 1 << 59 | int.from_bytes(os.urandom(7), "big")  # nobody knows it, so nobody can send it
 _FRAME_START: Final = b")\x02"
 _FRAME_END: Final = marshal.dumps(_END_MARK, 2)
