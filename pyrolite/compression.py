@@ -7,6 +7,7 @@ import zlib
 from typing import Final, TypeAlias
 
 from pyrolite.errors import MessageTooLargeError, SerializeError
+from pyrolite.pieces import Pieces
 
 __all__ = ["DEFAULT_LIMIT", "DEFAULT_RATIO", "SMALLEST", "compress", "decompress"]
 
@@ -23,13 +24,13 @@ _PIECE: Final = 1 << 16
 _GROWTH: Final = 1 << 20
 
 
-def compress(payload: Buffer) -> tuple[Buffer, bool]:
+def compress(payload: Buffer | Pieces) -> tuple[Buffer | Pieces, bool]:
     """The payload to send, and whether it is compressed: only if it has 200 bytes or more and becomes smaller.
 
     Thread safety: may be called from any thread.
     """
     if len(payload) >= SMALLEST:
-        compressed = zlib.compress(payload)
+        compressed = zlib.compress(bytes(payload) if type(payload) is Pieces else payload)
         if len(compressed) < len(payload):
             return compressed, True
     return payload, False

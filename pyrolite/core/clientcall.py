@@ -40,8 +40,8 @@ from pyrolite.wire.message import (
     MSG_INVOKE,
     MSG_RESULT,
     RESERVED_ANNOTATIONS,
-    Buffer,
     Frame,
+    Payload,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def exchange(  # noqa: C901, PLR0912, PLR0915 - the way of every call, in one pi
     connection: SocketConnection,
     serializer: SerializerBase,
     flags: int,
-    payload: Buffer,
+    payload: Payload,
     blob_info: bytes | None = None,
 ) -> Any:
     """Send a request with the proxy's current sequence number, and return the result of the call.
@@ -146,7 +146,7 @@ def _annotated_head(
     state: CallState,
     serializer_id: int,
     flags: int,
-    payload: Buffer,
+    payload: Payload,
     extra: Mapping[str, Any] | None,
     blob_info: bytes | None,
 ) -> bytes:
@@ -203,7 +203,7 @@ def call_with_blob(
         raise SerializeError(blob.ONLY_ARGUMENT)
     info = blob.encode_info(blob.BlobTarget(argument.info, object_id, method))
     flags |= FLAGS_KEEPSERIALIZED
-    payload: Buffer
+    payload: Payload
     message = argument.message
     if message is not None:
         # the receiver decodes with what the header says, so it has to be the serializer of the original message

@@ -22,6 +22,7 @@ from pyrolite.wire.message import (
     MSG_CONNECTOK,
     Buffer,
     Frame,
+    Payload,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _exchange(connection: SocketConnection, uri: URI, offer: Offer, config: Conf
     if offer.want_metadata:
         data["object"] = uri.object
         flags = FLAGS_META_ON_CONNECT
-    payload: Buffer = offer.serializer.dumps(data)
+    payload: Payload = offer.serializer.dumps(data)
     if config.COMPRESSION:
         payload, compressed = compression.compress(payload)
         if compressed:

@@ -34,7 +34,7 @@ from pyrolite.socketserver.existingconnectionserver import SocketServer_Existing
 from pyrolite.socketserver.interface import DEFAULT_DRAIN
 from pyrolite.wire import v48
 from pyrolite.wire.framing import read_frame
-from pyrolite.wire.message import FLAGS_EXCEPTION, FLAGS_ONEWAY, MSG_INVOKE, MSG_PING, Buffer, Frame
+from pyrolite.wire.message import FLAGS_EXCEPTION, FLAGS_ONEWAY, MSG_INVOKE, MSG_PING, Frame, Payload
 
 if TYPE_CHECKING:
     import socket
@@ -498,11 +498,11 @@ class Daemon:
         # a stand-in for a connection, as tests use them ([OV-37])
         return read_frame(conn.recv, types, key, config.MAX_MESSAGE_SIZE)
 
-    def _pyroSend(self, conn: Any, parts: tuple[bytes, Buffer]) -> None:
+    def _pyroSend(self, conn: Any, parts: tuple[bytes, Payload]) -> None:
         if type(conn) is SocketConnection or hasattr(conn, "send_parts"):
             conn.send_parts(*parts)
         else:
-            conn.send(b"".join(parts))
+            conn.send(parts[0] + bytes(parts[1]))
 
     def _pyroPong(self, frame: Frame, conn: Any) -> Answer:
         """The answer to a ping; nothing of the ping is decoded ([WIRE-120])."""

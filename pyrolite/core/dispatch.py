@@ -36,6 +36,7 @@ from pyrolite.wire.message import (
     RESERVED_ANNOTATIONS,
     Buffer,
     Frame,
+    Payload,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ _SPECIAL_RESULTS: Final = (blob.SerializedBlob, Iterator)
 # Plain tuples and not named ones: they are made for every request, and named ones take four times as long.
 
 #: What to send for a request, header and payload of a message (None: nothing); and what to raise then, or None.
-Answer: TypeAlias = "tuple[tuple[bytes, Buffer] | None, BaseException | None]"
+Answer: TypeAlias = "tuple[tuple[bytes, Payload] | None, BaseException | None]"
 #: A decoded call: object id, method, positional and keyword arguments.
 Request: TypeAlias = "tuple[str, str, Any, Any]"
 
@@ -237,15 +238,15 @@ class Dispatcher:
 
     def _encode_result(
         self, frame: Frame, result: Any, serializer: SerializerBase, state: CallState
-    ) -> tuple[bytes, Buffer]:
+    ) -> tuple[bytes, Payload]:
         """The RESULT message of a call that succeeded ([WIRE-73])."""
-        payload: Buffer
+        payload: Payload
         _, flags, seq, serializer_id, _, _ = frame
         flags &= FLAGS_BATCH
         if flags:
             payload = self._encode_batch(result, serializer)
         else:
-            payload = serializer.dumps(result)
+            payload = serializer.payload(result)
         config = self.config
         if config.COMPRESSION:
             payload, compressed = compression.compress(payload)
@@ -319,7 +320,7 @@ class Dispatcher:
                 self.streams.close(stream_id, connection)
             raise
 
-    def _stream_marker(self, frame: Frame, stream_id: str | None, serializer: SerializerBase) -> tuple[bytes, Buffer]:
+    def _stream_marker(self, frame: Frame, stream_id: str | None, serializer: SerializerBase) -> tuple[bytes, Payload]:
         marker = ProtocolError("result of call is an iterator")
         marker._pyroTraceback = None  # type: ignore[attr-defined]
         annotations: dict[str, Buffer] = {}
@@ -356,7 +357,7 @@ class Dispatcher:
 
     def encode_failure(
         self, frame: Frame, error: BaseException, serializer: SerializerBase
-    ) -> tuple[bytes, Buffer] | None:
+    ) -> tuple[bytes, Payload] | None:
         """The exception RESULT for ``error`` ([HRD-23], [HRD-25]); None when MAX_MESSAGE_SIZE is too small for any."""
         core_annotations: dict[str, Buffer] = {}
         if current_context._state.correlation is not None:

@@ -486,7 +486,7 @@ class Proxy:
                     self, connection, serializer, flags, object_id, methodname, vargs, kwargs
                 )
             else:
-                payload = serializer.dumpsCall(object_id, methodname, vargs, kwargs)
+                payload = serializer.callPayload(object_id, methodname, vargs, kwargs)
                 result = clientcall.exchange(self, connection, serializer, flags, payload)
             if type(result) is clientcall.RemoteFailure:
                 try:

@@ -26,8 +26,8 @@ from pyrolite.wire.message import (
     MSG_CONNECT,
     MSG_CONNECTFAIL,
     MSG_CONNECTOK,
-    Buffer,
     Frame,
+    Payload,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _answer(daemon: Daemon, connection: Any, frame: Frame, denied_reason: str | 
     return _send(daemon, connection, parts)
 
 
-def _accept(daemon: Daemon, connection: Any, frame: Frame) -> tuple[bytes, Buffer]:
+def _accept(daemon: Daemon, connection: Any, frame: Frame) -> tuple[bytes, Payload]:
     """The CONNECTOK message, after the daemon has had a look at the client's data."""
     config = daemon._pyroConfig
     serializer = daemon._pyroDispatcher.serializers[frame.serializer_id]
@@ -100,7 +100,7 @@ def _accept(daemon: Daemon, connection: Any, frame: Frame) -> tuple[bytes, Buffe
         metadata = daemon._pyroInterface().get_metadata(object_id, as_lists=True)
         response = {"handshake": response, "meta": metadata}
         flags = FLAGS_META_ON_CONNECT
-    payload: Buffer = serializer.dumps(response)
+    payload: Payload = serializer.dumps(response)
     if config.COMPRESSION:
         payload, compressed = compression.compress(payload)
         if compressed:
@@ -138,7 +138,7 @@ def _read_offer(daemon: Daemon, frame: Frame) -> tuple[Any, str]:
 
 def _refuse(
     daemon: Daemon, connection: Any, error: BaseException, seq: int, serializer_id: int
-) -> tuple[bytes, Buffer]:
+) -> tuple[bytes, Payload]:
     """The CONNECTFAIL message with the text of ``error`` ([WIRE-63])."""
     peer = getattr(connection, "peer_address", None)
     level = security_level(daemon) if isinstance(error, SecurityError) else logging.DEBUG
@@ -153,7 +153,7 @@ def _refuse(
     return v48.encode(MSG_CONNECTFAIL, 0, seq, serializer_id, payload, annotations, daemon._pyroHmacKey)
 
 
-def _send(daemon: Daemon, connection: Any, parts: tuple[bytes, Buffer]) -> bool:
+def _send(daemon: Daemon, connection: Any, parts: tuple[bytes, Payload]) -> bool:
     """Send the answer; False when the client is gone already."""
     if daemon._pyroConfig.LOGWIRE:
         log_sent("daemon handshake response", parts)

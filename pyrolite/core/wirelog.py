@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pyrolite.pieces import Pieces
 from pyrolite.wire import v48
-from pyrolite.wire.message import ANNOTATION_CORRELATION, ANNOTATION_HMAC, Buffer, Frame
+from pyrolite.wire.message import ANNOTATION_CORRELATION, ANNOTATION_HMAC, Buffer, Frame, Payload
 
 __all__ = ["log_frame", "log_sent"]
 
@@ -24,10 +25,11 @@ def log_frame(text: str, frame: Frame) -> None:
         _log(text, frame.type, frame.flags, frame.serializer_id, frame.seq, frame.annotations, frame.data)
 
 
-def log_sent(text: str, parts: tuple[bytes, Buffer]) -> None:
+def log_sent(text: str, parts: tuple[bytes, Payload]) -> None:
     """Log a message that is going to be sent, given as (header and annotations, payload)."""
     if log.isEnabledFor(logging.DEBUG):
-        head, data = parts
+        head, payload = parts
+        data = bytes(payload) if type(payload) is Pieces else payload
         kind, flags, seq, _, serializer_id, _ = v48.parse_header(head)
         _log(text, kind, flags, serializer_id, seq, v48.parse_annotations(head[v48.HEADER_SIZE :]), data)
 

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net import lingering, sockets
+from pyrolite.pieces import LARGE, Pieces
 from pyrolite.wire.framing import FrameReader
-from pyrolite.wire.message import Buffer, Frame
+from pyrolite.wire.message import Buffer, Frame, Payload
 from pyrolite.wire.v48 import is_whole, read_whole
 
 __all__ = ["SocketConnection"]
@@ -33,7 +34,7 @@ log: logging.Logger = logging.getLogger("pyrolite.core")
 #: Bytes asked for by one receive; a message up to this size arrives with one system call.
 RECEIVE_SIZE: Final = 1 << 16
 #: Messages above this size are sent without joining header and payload ([WIRE-6]).
-JOIN_LIMIT: Final = 1 << 16
+JOIN_LIMIT: Final = LARGE
 #: Least number of body bytes that have to arrive within one timeout period ([HRD-15]).
 MINIMUM_PROGRESS: Final = 1024
 
@@ -42,6 +43,10 @@ _DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
 
 #: Makes one receive wait for all that it asks for, on blocking sockets; 0 where the system cannot do that.
 _WAIT_ALL: Final[int] = 0 if sys.platform == "win32" else getattr(socket, "MSG_WAITALL", 0)
+
+#: Whether one system call can send several pieces of memory, and how many it takes for sure.
+_HAS_SENDMSG: Final[bool] = hasattr(socket.socket, "sendmsg")
+_MOST_PIECES: Final = 16
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -395,13 +400,13 @@ class SocketConnection:
                 return
         self._queue(rest)
 
-    def send_parts(self, head: bytes, payload: Buffer) -> None:
+    def send_parts(self, head: bytes, payload: Payload) -> None:
         """Send ``head`` and ``payload`` as one piece, without copying a large payload ([WIRE-6], [SOC-18]).
 
         Raises: as `send`.
         """
         if len(payload) < JOIN_LIMIT:
-            data = head + payload if type(payload) is bytes else b"".join((head, payload))
+            data = head + payload if type(payload) is bytes else head + bytes(payload)
             if self._queueing or self._output is not None:
                 self._queue(data)
                 return
@@ -411,14 +416,8 @@ class SocketConnection:
                 sent = self._none_sent(error)
             if sent != len(data):
                 self._send_rest(memoryview(data)[sent:])
-        elif self._queueing or self._tls:
-            # the TLS layer and the output queue have no scatter/gather: let the first record carry both
-            first = (1 << 14) - len(head)
-            view = memoryview(payload)
-            self.send(b"".join((head, view[:first])))
-            self.send(view[first:])
         else:
-            self._send_large(head, memoryview(payload))
+            self._send_large(head, payload)
 
     @staticmethod
     def _none_sent(error: OSError) -> int:
@@ -427,18 +426,39 @@ class SocketConnection:
             raise TimeoutError("sending: timeout") from error
         return 0
 
-    def _send_large(self, head: bytes, payload: memoryview) -> None:
-        try:
-            sent = self.sock.sendmsg((head, payload))
-        except OSError as error:
-            sent = self._none_sent(error)
-        if sent < len(head):
-            self._send_rest(memoryview(head)[sent:])
-            sent = len(head)
+    def _send_large(self, head: bytes, payload: Payload) -> None:
+        """Send as many pieces as there are with one system call, and what is left one by one."""
+        pieces: list[Buffer]
+        if type(payload) is not Pieces:
+            pieces = [head, payload]
+        elif len(payload.pieces) < _MOST_PIECES and _HAS_SENDMSG and not self._tls:
+            pieces = [head, *payload.pieces]
+        else:
+            pieces = [head, bytes(payload)]
+        if self._tls or not _HAS_SENDMSG:  # let the first record carry both
+            view, first = memoryview(pieces[1]), (1 << 14) - len(head)
+            self.send(b"".join((head, view[:first])))
+            self.send(view[first:])
+            return
+        sent = self._send_together(pieces)
+        send_rest = self.send if self._queueing or self._output is not None else self._send_rest
+        for piece in pieces:
+            if sent >= len(piece):
+                sent -= len(piece)
+            else:
+                send_rest(memoryview(piece)[sent:])
+                send_rest, sent = self.send, 0
+
+    def _send_together(self, pieces: list[Buffer]) -> int:
+        """Send what the other end takes at once of all pieces; returns the number of bytes."""
         if self._output is not None:
-            self._queue(payload)
-        elif sent < len(head) + len(payload):
-            self._send_rest(payload[sent - len(head) :])
+            return 0  # other things have to be sent before
+        try:
+            if self._queueing:
+                return self.sock.sendmsg(pieces, (), _DONT_WAIT)
+            return self.sock.sendmsg(pieces)
+        except OSError as error:
+            return 0 if self._queueing else self._none_sent(error)
 
     def buffer_output(self) -> None:
         """From now on `send` never waits: what the other end does not take at once is queued until `flush`."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from pyrolite import compression
 from pyrolite.configuration import config
 from pyrolite.errors import SecurityError, SerializeError
+from pyrolite.pieces import Pieces
 from pyrolite.serializers import classes, exceptions, explain
 from pyrolite.serializers.classes import Recreator
 from pyrolite.serializers.values import NO_VALUE, is_numpy_array, numpy_value, simple_forms
@@ -84,11 +85,11 @@ class SerializerBase:
 
     # ---- what each serializer has to say; errors are raised as they come
 
-    def _encode(self, data: Any) -> bytes:
+    def _encode(self, data: Any) -> bytes | Pieces:
         """The bytes of a value."""
         raise NotImplementedError
 
-    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes | Pieces:
         """The bytes of a call."""
         return self._encode((obj, method, vargs, kwargs))
 
@@ -112,6 +113,10 @@ class SerializerBase:
         Raises:
             SerializeError, TypeError, ValueError: it cannot be expressed ([SER-6]).
         """
+        return bytes(self.payload(data))
+
+    def payload(self, data: Any) -> bytes | Pieces:
+        """As `dumps`, but large bytes in the value may be left where they are, for sending."""
         try:
             return self._encode(data)
         except Exception as error:
@@ -140,6 +145,10 @@ class SerializerBase:
 
     def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
         """The bytes of a call; errors as `dumps`."""
+        return bytes(self.callPayload(obj, method, vargs, kwargs))
+
+    def callPayload(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes | Pieces:
+        """As `dumpsCall`, but large bytes among the arguments may be left where they are, for sending."""
         try:
             return self._encode_call(obj, method, vargs, kwargs)
         except Exception as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import marshal
 import re
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from pyrolite.errors import SerializeError
+from pyrolite.pieces import LARGE, Pieces
 from pyrolite.serializers import marshal_guard
 from pyrolite.serializers.base import SerializerBase
 from pyrolite.serializers.values import CONTAINERS, GraphConverter, is_plain_tree, simple_forms
@@ -37,12 +40,12 @@ class MarshalSerializer(SerializerBase):
 
     _read = staticmethod(marshal_guard.loads)
 
-    def dumps(self, data: Any) -> bytes:
+    def payload(self, data: Any) -> bytes | Pieces:
         if type(data) in _SCALARS and not self._hooked:  # this cannot fail
             return marshal.dumps(data, _VERSION)
-        return super().dumps(data)
+        return super().payload(data)
 
-    def dumpsCall(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+    def callPayload(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes | Pieces:
         # most calls have a few plain arguments: these need no conversion, and cannot fail
         if type(vargs) is tuple and not kwargs and not self._hooked and type(obj) is type(method) is str:
             for value in vargs:
@@ -50,26 +53,34 @@ class MarshalSerializer(SerializerBase):
                     break
             else:
                 return marshal.dumps((obj, method, [*vargs], kwargs), _VERSION)
-        return super().dumpsCall(obj, method, vargs, kwargs)
+        return super().callPayload(obj, method, vargs, kwargs)
 
-    def _encode(self, data: Any) -> bytes:
+    def _encode(self, data: Any) -> bytes | Pieces:
         flat = self._flatness((data,))
-        if flat is not None:
+        if flat:
+            with contextlib.suppress(ValueError):
+                return _marshalled_atom(data)
+        elif flat is not None:
             with contextlib.suppress(ValueError):
                 marshalled = marshal.dumps(data, _VERSION)
-                if flat or _is_right(marshalled, data):
+                if _is_right(marshalled, data):
                     return marshalled
         return marshal.dumps(self._graph(data), _VERSION)
 
-    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes | Pieces:
         is_list = type(vargs) in (tuple, list)
         values = vargs if is_list else (vargs,)
         flat = self._flatness((*values, *kwargs.values()) if kwargs else values)
-        if flat is not None:
+        if flat:
+            with contextlib.suppress(ValueError):
+                if is_list and any(type(value) is bytes and len(value) >= LARGE for value in values):
+                    return _call_in_pieces(obj, method, values, kwargs)
+                return marshal.dumps((obj, method, [*values] if is_list else vargs, kwargs), _VERSION)
+        elif flat is not None:
             with contextlib.suppress(ValueError):
                 # made in place, since marshal marks what others refer to, and marks cost the receiver time
                 marshalled = marshal.dumps((obj, method, [*values] if is_list else vargs, kwargs), _VERSION)
-                if flat or _is_right(marshalled, (vargs, kwargs)):
+                if _is_right(marshalled, (vargs, kwargs)):
                     return marshalled
         # each argument is a top level value
         args = [self._graph(value) for value in vargs] if is_list else self._graph(vargs)
@@ -102,6 +113,36 @@ class MarshalSerializer(SerializerBase):
             if not str(error).startswith("don't know how") or str(error) == str(self._no_form(data)):
                 raise  # of a hook, or about the value itself
             raise ValueError("unmarshallable object") from error
+
+
+def _marshalled_atom(value: Any) -> bytes | Pieces:
+    """An atom as marshal writes it, large bytes in a piece of their own."""
+    if type(value) is bytes and LARGE <= len(value) < _LARGEST:
+        return Pieces([_bytes_head(len(value)), value])
+    return marshal.dumps(value, _VERSION)
+
+
+def _call_in_pieces(obj: Any, method: str, vargs: Iterable[Any], kwargs: Any) -> Pieces:
+    """A call all of whose arguments are atoms.
+
+    It can be put together as long as no part has references in it: they would count the values before them.
+    """
+    args = [_marshalled_atom(value) for value in vargs]
+    begin = (b")\x04", marshal.dumps(obj, _VERSION), marshal.dumps(method, _VERSION), _list_head(len(args)))
+    pieces = [b"".join(begin)]
+    for arg in args:
+        if type(arg) is Pieces:
+            pieces += arg.pieces
+        else:
+            pieces.append(bytes(arg))
+    pieces.append(marshal.dumps(kwargs, _WITHOUT_REFERENCES))
+    return Pieces(pieces)
+
+
+_WITHOUT_REFERENCES: Final = 2  # a version of the format
+_LARGEST: Final = 1 << 31  # what marshal can express
+_bytes_head: Final[Callable[[int], bytes]] = functools.partial(struct.Struct("<cI").pack, b"s")
+_list_head: Final[Callable[[int], bytes]] = functools.partial(struct.Struct("<cI").pack, b"[")
 
 
 #: Codes in marshalled data, followed by a number below 2**24: bytes of that length (with or without the reference bit),

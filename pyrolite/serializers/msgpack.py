@@ -8,6 +8,7 @@ import struct
 from typing import Any, ClassVar, Final
 
 from pyrolite.errors import SerializeError
+from pyrolite.pieces import LARGE, Pieces
 from pyrolite.serializers.base import Buffer, SerializerBase, concerned
 from pyrolite.serializers.classes import Recreator
 from pyrolite.serializers.values import GraphConverter, simple_forms
@@ -22,8 +23,6 @@ _DATE: Final = 0x33
 _ATOMS: Final = frozenset({type(None), bool, int, float, str, bytes, bytearray, memoryview})
 #: What the packer writes itself, subclasses included, without asking anybody.
 _NATIVE: Final = (int, float, str, bytes, list, tuple, dict)
-#: Number of bytes from which on it matters how often they are copied.
-_LARGE: Final = 1 << 16
 #: Keys of a map, at most, whose hashes a sender can choose ([HRD-9]); and the size of data that has no more than that.
 _CHOSEN_HASHES: Final = 1000
 _FEW_INTEGERS: Final = 3 * _CHOSEN_HASHES
@@ -42,9 +41,9 @@ class MsgpackSerializer(SerializerBase):
     def _read(self, data: Buffer) -> Any:
         return _library().unpack(data)
 
-    def _encode(self, data: Any) -> bytes:
-        if type(data) is bytes and len(data) > _LARGE and not self._walk_all:
-            return b"".join((_bytes_head(data), data))
+    def _encode(self, data: Any) -> bytes | Pieces:
+        if type(data) is bytes and len(data) > LARGE and not self._walk_all:
+            return Pieces([_bytes_head(data), data])
         library = _library()
         if self._walk_all:
             atoms = _ATOMS | {library.ExtType}
@@ -57,27 +56,29 @@ class MsgpackSerializer(SerializerBase):
         except IndexError:
             packer = library.Packer(use_bin_type=True, default=self._default)
         packed: bytes = packer.pack(data)
-        if len(packed) <= _LARGE:  # its buffer never shrinks
+        if len(packed) <= LARGE:  # its buffer never shrinks
             library.packers.append(packer)
         return packed
 
-    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes | Pieces:
         if type(vargs) is tuple and not self._walk_all:
             for value in vargs:
-                if type(value) is bytes and len(value) > _LARGE:
-                    return self._joined(obj, method, vargs, kwargs)
+                if type(value) is bytes and len(value) > LARGE:
+                    return self._call_in_pieces(obj, method, vargs, kwargs)
         return self._encode((obj, method, vargs, kwargs))
 
-    def _joined(self, obj: Any, method: str, vargs: tuple[Any, ...], kwargs: Any) -> bytes:
+    def _call_in_pieces(self, obj: Any, method: str, vargs: tuple[Any, ...], kwargs: Any) -> Pieces:
         """A call with large bytes, which would be copied several times by a packer ([BYD-55])."""
-        pieces = [b"\x94", self._encode(obj), self._encode(method), struct.pack(">BI", 0xDD, len(vargs))]
+        head = (b"\x94", self._encode(obj), self._encode(method), struct.pack(">BI", 0xDD, len(vargs)))
+        pieces = [b"".join(map(bytes, head))]
         for value in vargs:
-            if type(value) is bytes and len(value) > _LARGE:
-                pieces += (_bytes_head(value), value)
+            encoded = self._encode(value)
+            if type(encoded) is Pieces:
+                pieces += encoded.pieces
             else:
-                pieces.append(self._encode(value))
-        pieces.append(self._encode(kwargs))
-        return b"".join(pieces)
+                pieces.append(bytes(encoded))
+        pieces.append(bytes(self._encode(kwargs)))
+        return Pieces(pieces)
 
     @classmethod
     def _default(cls, obj: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 
 from pyrolite import lazily
 from pyrolite.configuration import config
+from pyrolite.pieces import LARGE, Pieces
 from pyrolite.serializers import exceptions
 from pyrolite.serializers.base import Buffer, SerializerBase, contains
 from pyrolite.serializers.classes import pickled_name, run_replacement
@@ -23,7 +24,9 @@ from pyrolite.tracebacks import LocalNote
 __all__ = ["NameMapping", "PickleFamilySerializer", "PickleSerializer", "find_mapped_class"]
 
 #: Types that need no mapping of class names.
-_ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
+_ATOMS: Final = frozenset({type(None), bool, int, float, complex, str})
+_BYTES: Final = frozenset({bytes, bytearray})
+_ATOMS_AND_BYTES: Final = _ATOMS | _BYTES
 _EXTRA: Final = frozenset({complex})  # those of them that `is_plain` has to be told
 _MODULE_OF_PYRO4: Final = lazily.value("_MODULE_OF_PYRO4", globals(), lambda: re.compile(r"Pyro4(?=\.|\Z)"))
 
@@ -114,6 +117,13 @@ def load_pickle(data: Buffer) -> Any:
 _LONG: Final = 1 << 14
 
 
+class _PieceList(list[bytes]):
+    """A file for a pickler, which writes large bytes as they are, from protocol 3 on."""
+
+    def write(self, data: bytes) -> None:
+        self.append(data)
+
+
 class PickleFamilySerializer(SerializerBase):
     """What pickle, cloudpickle and dill have in common."""
 
@@ -140,9 +150,11 @@ class PickleFamilySerializer(SerializerBase):
 
     # ---- the interface
 
-    def _encode(self, data: Any) -> bytes:
+    def _encode(self, data: Any) -> bytes | Pieces:
         if type(data) in _ATOMS:
             return pickle.dumps(data, self._protocol())
+        if type(data) in _BYTES:
+            return self._with_bytes(data, (data,))
         if (self._replacements or self._slow) and is_plain(data, _EXTRA):
             return pickle.dumps(data, self._protocol())
         if not self._replacements and not (isinstance(data, BaseException) and _has_local_notes(data)):
@@ -156,14 +168,26 @@ class PickleFamilySerializer(SerializerBase):
                     return pickled
         return self._dump_mapped(data)
 
-    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes:
+    def _encode_call(self, obj: Any, method: str, vargs: Any, kwargs: Any) -> bytes | Pieces:
+        call = (obj, method, vargs, kwargs)
         if not kwargs and type(vargs) is tuple:
             for value in vargs:
                 if type(value) not in _ATOMS:
+                    if type(value) in _BYTES and _ATOMS_AND_BYTES.issuperset(map(type, vargs)):
+                        return self._with_bytes(call, vargs)
                     break
             else:
-                return pickle.dumps((obj, method, vargs, kwargs), self._protocol())
-        return self._encode((obj, method, vargs, kwargs))
+                return pickle.dumps(call, self._protocol())
+        return self._encode(call)
+
+    def _with_bytes(self, data: Any, values: tuple[Any, ...]) -> bytes | Pieces:
+        """Pickle ``data`` that has atoms and bytes in it; ``values`` are those that may be large."""
+        protocol = self._protocol()
+        if bytearray in map(type, values) or not any(type(value) is bytes and len(value) >= LARGE for value in values):
+            return pickle.dumps(data, protocol)
+        pieces = _PieceList()
+        pickle.Pickler(pieces, protocol).dump(data)
+        return Pieces(pieces)
 
     _has_class_dicts = False
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from pyrolite.core.message import Message
 from pyrolite.errors import ConnectionClosedError
+from pyrolite.pieces import Pieces
 from pyrolite.wire.framing import read_frame
-from pyrolite.wire.message import Buffer, Frame
+from pyrolite.wire.message import Buffer, Frame, Payload
 
 __all__ = ["MemoryConnection"]
 
@@ -85,10 +86,10 @@ class MemoryConnection:
             raise ConnectionClosedError("sending: connection lost: closed")
         self.sent += data
 
-    def send_parts(self, head: Buffer, payload: Buffer) -> None:
+    def send_parts(self, head: Buffer, payload: Payload) -> None:
         """Collect both parts in ``sent``; raises as `send`."""
         self.send(head)
-        self.send(payload)
+        self.send(bytes(payload) if type(payload) is Pieces else payload)
 
     def take_messages(self, hmac_key: bytes | None = None) -> list[Message]:
         """The messages sent since the last time, which are then forgotten.

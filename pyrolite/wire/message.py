@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple, TypeAlias
 
 from pyrolite.errors import MessageTooLargeError, ProtocolError
+from pyrolite.pieces import Pieces
 
 __all__ = [
     "ANNOTATION_BLOB_INFO",
@@ -30,6 +31,7 @@ __all__ = [
     "Buffer",
     "Frame",
     "Header",
+    "Payload",
     "check_size",
     "check_type",
     "too_large",
@@ -62,6 +64,9 @@ RESERVED_ANNOTATIONS: Final = frozenset({"HMAC", "CORR", "STRM", "BLBI"})
 
 #: Anything that holds payload bytes.
 Buffer: TypeAlias = bytes | bytearray | memoryview
+
+#: What the payload of a message to send is.
+Payload: TypeAlias = Buffer | Pieces
 
 #: The checked header: (message type, flags, sequence number, payload size, serializer id, annotations size).
 #: The codec of another protocol version may put more behind these six.

@@ -8,11 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyrolite import constants, lazily
 from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
-from pyrolite.wire.message import ANNOTATION_HMAC, Buffer, Frame, Header, too_large
+from pyrolite.wire.message import ANNOTATION_HMAC, Buffer, Frame, Header, Payload, too_large
 
 if TYPE_CHECKING:
     import hashlib
@@ -60,6 +60,7 @@ _CORRELATION_SIZE: Final = 6 + 16
 _HMAC_HEAD: Final = b"HMAC\x00\x14"
 _SIGNATURE_SIZE: Final = 6 + 20
 _SHA1_BLOCK: Final = 64
+_AnyPayload = TypeVar("_AnyPayload", bound=Payload)
 _new_tuple: Final = tuple.__new__
 _from_bytes: Final = int.from_bytes
 
@@ -174,7 +175,7 @@ def encode_annotations(annotations: Mapping[str, Buffer]) -> bytes:
     return b"".join(parts)
 
 
-def encode_signed_annotations(annotations: Mapping[str, Buffer], data: Buffer, hmac_key: bytes) -> bytes:
+def encode_signed_annotations(annotations: Mapping[str, Buffer], data: Payload, hmac_key: bytes) -> bytes:
     """The annotation chunks for ``annotations`` and, as the last one, the digest of a message with payload ``data``.
 
     Raises:
@@ -187,15 +188,19 @@ def encode_signed_annotations(annotations: Mapping[str, Buffer], data: Buffer, h
     return chunks + _HMAC_HEAD + message_hmac(hmac_key, data, others)
 
 
-def message_hmac(key: bytes, data: Buffer, annotations: Mapping[str, Buffer]) -> bytes:
+def message_hmac(key: bytes, data: Payload, annotations: Mapping[str, Buffer]) -> bytes:
     """HMAC-SHA1 over the payload and the annotation values in the order of their ids ([WIRE-31])."""
     return _digest(key, data, b"".join([annotations[name] for name in sorted(annotations) if name != "HMAC"]))
 
 
-def _digest(key: bytes, data: Buffer, values: bytes) -> bytes:
+def _digest(key: bytes, data: Payload, values: bytes) -> bytes:
     inner, outer = _keyed_hashes(key)
     inner, outer = inner.copy(), outer.copy()
-    inner.update(data)
+    try:
+        inner.update(data)
+    except TypeError:
+        for piece in data.pieces:  # type: ignore[union-attr]
+            inner.update(piece)
     inner.update(values)
     outer.update(inner.digest())
     digest: bytes = outer.digest()
@@ -216,7 +221,7 @@ def _keyed_hashes(key: bytes) -> tuple[Any, Any]:
     return inner, outer
 
 
-def signature(key: bytes, data: Buffer, values: bytes = b"") -> bytes:
+def signature(key: bytes, data: Payload, values: bytes = b"") -> bytes:
     """The HMAC chunk, to be the last one, of a message with payload ``data``.
 
     ``values`` are those of the other annotations, in the order of their ids, put together.
@@ -258,11 +263,11 @@ def encode(
     flags: int,
     seq: int,
     serializer_id: int,
-    data: Buffer,
+    data: _AnyPayload,
     annotations: Mapping[str, Buffer] | None = None,
     hmac_key: bytes | None = None,
     max_size: int = 0,
-) -> tuple[bytes, Buffer]:
+) -> tuple[bytes, _AnyPayload]:
     """The bytes of a message as (header and annotations, payload); the payload is passed through uncopied ([WIRE-6]).
 
     ``max_size`` is the limit in bytes for annotations and payload together, 0 for none.
