@@ -21,6 +21,8 @@ and a client calls them::
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyrolite.constants import VERSION as __version__
 from pyrolite.logconfig import configure_logging
 
@@ -32,6 +34,7 @@ from pyrolite import (  # noqa: E402 - see above; all of these are attributes of
     core,
     errors,
     futures,
+    lazily,
     message,
     serializers,
     socketutil,
@@ -40,7 +43,6 @@ from pyrolite import (  # noqa: E402 - see above; all of these are attributes of
 from pyrolite.configuration import config  # noqa: E402
 from pyrolite.core import (  # noqa: E402
     URI,
-    Daemon,
     Proxy,
     SerializedBlob,
     asyncproxy,
@@ -56,6 +58,11 @@ from pyrolite.core import _resolve as resolve  # noqa: E402
 from pyrolite.core.interfaces import typed  # noqa: E402
 from pyrolite.futures import Future  # noqa: E402
 from pyrolite.pyro4alias import install_as_Pyro4  # noqa: E402
+
+if TYPE_CHECKING:
+    from pyrolite.core import Daemon
+else:
+    __getattr__, __dir__ = lazily.names(globals(), {"Daemon": "pyrolite.core"})  # with all that serves ([BYD-60])
 
 __all__ = [
     "URI",

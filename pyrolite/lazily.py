@@ -33,7 +33,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-__all__ = ["module", "names", "value"]
+__all__ = ["load", "module", "names", "value"]
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def module(name: str, room: dict[str, Any], variable: str = "") -> Any:
         room: the ``globals()`` of who uses it.
         variable: what the module is called there; without one, by its name.
     """
-    return sys.modules.get(name) or _StandIn(variable or name, room, lambda: _load(name))
+    return sys.modules.get(name) or _StandIn(variable or name, room, lambda: load(name))
 
 
 def value(variable: str, room: dict[str, Any], make: Callable[[], T]) -> T:
@@ -98,7 +98,7 @@ def names(room: dict[str, Any], places: Mapping[str, str]) -> tuple[Callable[[st
         place = places.get(name)
         if place is None:
             raise AttributeError(f"module {room['__name__']!r} has no attribute {name!r}")
-        found = room[name] = getattr(_load(place), name)
+        found = room[name] = getattr(load(place), name)
         return found
 
     def listing() -> list[str]:
@@ -107,7 +107,7 @@ def names(room: dict[str, Any], places: Mapping[str, str]) -> tuple[Callable[[st
     return find, listing
 
 
-def _load(name: str) -> Any:
-    """As ``importlib.import_module``, which would have to be loaded itself."""
+def load(name: str) -> Any:
+    """The module of that name, as ``importlib.import_module``, which would have to be loaded itself."""
     __import__(name)
     return sys.modules[name]

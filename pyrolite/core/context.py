@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,10 +14,12 @@ from pyrolite.wire.message import ANNOTATION_CORRELATION, Frame
 
 if TYPE_CHECKING:
     import random
+    import uuid
 
     from pyrolite.net.connection import SocketConnection
 else:
     random = lazily.module("random", globals())
+    uuid = lazily.module("uuid", globals())
 
 __all__ = ["CallState", "correlation_from", "current_context", "set_aside"]
 

@@ -78,3 +78,7 @@ class DaemonObject:
     def close_stream(self, streamId: str) -> None:
         """End a stream; unknown ones are ignored."""
         self.daemon._pyroStreams.close(streamId, current_context.client)
+
+
+# where programs know it from
+DaemonObject.__module__ = "pyrolite.core"

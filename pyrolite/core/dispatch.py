@@ -42,7 +42,7 @@ from pyrolite.wire.message import (
 if TYPE_CHECKING:
     from pyrolite.configuration import Configuration
     from pyrolite.core.instances import InstanceTable
-    from pyrolite.core.oneway import OnewayPool
+    from pyrolite.core.onewaypool import OnewayPool
     from pyrolite.core.streams import StreamTable
     from pyrolite.net.connection import SocketConnection
     from pyrolite.serializers import SerializerBase

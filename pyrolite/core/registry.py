@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import uuid
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pyrolite import constants
+from pyrolite import constants, lazily
 from pyrolite.core.uri import URI
 from pyrolite.errors import DaemonError
+
+if TYPE_CHECKING:
+    import uuid
+else:
+    uuid = lazily.module("uuid", globals())
 
 __all__ = ["ObjectRegistry"]
 

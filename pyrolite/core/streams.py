@@ -8,17 +8,21 @@ import struct
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyrolite import lazily
 from pyrolite.core.failure import is_interrupt
 from pyrolite.errors import PyroError
 from pyrolite.net.sockets import peer_has_ended
 
 if TYPE_CHECKING:
+    import uuid
+
     from pyrolite.configuration import Configuration
     from pyrolite.net.connection import SocketConnection
+else:
+    uuid = lazily.module("uuid", globals())
 
 __all__ = ["Stream", "StreamTable", "peer_identity"]
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from pyrolite import lazily
 from pyrolite.pieces import Pieces
 from pyrolite.wire import v48
 from pyrolite.wire.message import ANNOTATION_CORRELATION, ANNOTATION_HMAC, Buffer, Frame, Payload
+
+if TYPE_CHECKING:
+    import uuid
+else:
+    uuid = lazily.module("uuid", globals())
 
 __all__ = ["log_frame", "log_sent"]
 

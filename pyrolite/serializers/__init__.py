@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pyrolite.serializers import marshal_guard
 from pyrolite.serializers.base import SerializerBase
-from pyrolite.serializers.classes import register_library_class
+from pyrolite.serializers.classes import register_library_class, register_library_name
 from pyrolite.serializers.cloudpickle import CloudpickleSerializer
 from pyrolite.serializers.dill import DillSerializer
 from pyrolite.serializers.exceptions import all_exceptions
@@ -40,4 +40,5 @@ __all__ = [
     "get_serializer_by_id",
     "marshal_guard",
     "register_library_class",
+    "register_library_name",
 ]

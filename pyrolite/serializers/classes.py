@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 import types
 from abc import ABCMeta
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pyrolite.errors import PyroError, RemoteError, SecurityError, SerializeError
 from pyrolite.serializers import exceptions
@@ -20,7 +21,6 @@ from pyrolite.serializers import exceptions
 __all__ = [
     "ClassTable",
     "Converter",
-    "LibraryClass",
     "Recreator",
     "class_to_dict",
     "converters",
@@ -28,6 +28,7 @@ __all__ = [
     "library_classes",
     "register_dict_to_class",
     "register_library_class",
+    "register_library_name",
     "run_converter",
     "run_replacement",
     "unregister_dict_to_class",
@@ -51,12 +52,19 @@ class ClassTable(Generic[_T]):
     def __init__(self) -> None:
         self._lock = threading.Lock()  # makes registrations one after the other; looking up takes no lock
         self._entries: dict[type, _T] = {}
+        self._by_name: dict[str, _T] = {}
         self._found: dict[type, _T | None] = {}
 
     def register(self, clazz: type, entry: _T) -> None:
         """Set the entry of ``clazz``."""
         with self._lock:
             self._replace({**self._entries, clazz: entry})
+
+    def register_by_name(self, name: str, entry: _T) -> None:
+        """Set the entry of a class, like ``datetime.date``, whose module need not be loaded for that ([BYD-60])."""
+        with self._lock:
+            self._by_name = {**self._by_name, name: entry}
+            self._found = {}
 
     def unregister(self, clazz: type) -> None:
         """Remove the entry of ``clazz``, if there is one."""
@@ -90,6 +98,9 @@ class ClassTable(Generic[_T]):
         for base in clazz.__mro__:
             if base in entries:
                 return entries[base]
+            name = f"{base.__module__}.{base.__qualname__}"
+            if name in self._by_name and getattr(sys.modules.get(base.__module__), base.__qualname__, None) is base:
+                return self._by_name[name]
         for registered, entry in entries.items():
             if _is_abstract(registered) and issubclass(clazz, registered):
                 return entry
@@ -100,27 +111,22 @@ def _is_abstract(cls: Any) -> bool:
     return isinstance(cls, ABCMeta)
 
 
-class Converter(NamedTuple):
+class Converter:
     """A user's ``register_class_to_dict``."""
 
-    convert: Callable[[Any], Any]
-    serpent_too: bool
+    __slots__ = ("convert", "serpent_too")
 
-
-class LibraryClass(NamedTuple):
-    """A class of the library that has a form on the wire ([SER-40])."""
-
-    wire_name: str
-    to_dict: Callable[[Any], dict[str, Any]]
-    from_dict: Callable[[dict[str, Any]], Any]
+    def __init__(self, convert: Callable[[Any], Any], serpent_too: bool) -> None:
+        self.convert = convert
+        self.serpent_too = serpent_too
 
 
 #: Users' converters of instances into dicts.
 converters: Final[ClassTable[Converter]] = ClassTable()
-#: Classes of the library by class; the base class stands for its subclasses ([SER-43]).
-library_classes: Final[ClassTable[LibraryClass]] = ClassTable()
-#: The same by wire name.
-_library_names: dict[str, LibraryClass] = {}
+#: What makes dicts of classes of the library ([SER-40]); the base class stands for its subclasses ([SER-43]).
+library_classes: Final[ClassTable[Callable[[Any], dict[str, Any]]]] = ClassTable()
+#: What makes instances from these dicts, by wire name.
+_library_names: dict[str, Callable[[dict[str, Any]], Any]] = {}
 #: Users' converters of dicts by class name. Replaced as a whole, never changed.
 _dict_converters: dict[str, Callable[[str, dict[str, Any]], Any]] = {}
 #: The names of classes in pickled data, which are the wire names ([SER-45]).
@@ -157,13 +163,22 @@ def register_library_class(
 
     Thread safety: may be called from any thread.
     """
-    global _library_names, _pickled_names  # noqa: PLW0603 - replaced as a whole, so that readers need no lock
-    entry = LibraryClass(wire_name, to_dict, from_dict)
-    library_classes.register(cls, entry)
+    global _pickled_names  # noqa: PLW0603 - replaced as a whole, so that readers need no lock
+    library_classes.register(cls, to_dict)
+    register_library_name(wire_name, from_dict)
+    with _names_lock:
+        _pickled_names = {**_pickled_names, cls: wire_name}
+
+
+def register_library_name(wire_name: str, from_dict: Callable[[dict[str, Any]], Any]) -> None:
+    """The reading half of `register_library_class`, for a class that is not loaded yet ([BYD-60]).
+
+    Thread safety: may be called from any thread.
+    """
+    global _library_names  # noqa: PLW0603 - as above
     own_name = "pyrolite." + wire_name.partition(".")[2]
     with _names_lock:
-        _library_names = {**_library_names, wire_name: entry, own_name: entry}
-        _pickled_names = {**_pickled_names, cls: wire_name}
+        _library_names = {**_library_names, wire_name: from_dict, own_name: from_dict}
 
 
 def register_dict_to_class(classname: str, converter: Callable[[str, dict[str, Any]], Any]) -> None:
@@ -212,9 +227,9 @@ def class_to_dict(obj: Any, *, serpent: bool = False) -> Any:
         return run_converter(converter, obj)
     if cls in {set, dict, tuple, list}:
         raise ValueError(f"can't serialize type {cls} into a dict")
-    library = library_classes.find(cls)
-    if library is not None:
-        return library.to_dict(obj)
+    to_dict = library_classes.find(cls)
+    if to_dict is not None:
+        return to_dict(obj)
     if isinstance(obj, BaseException):
         return exceptions.exception_to_dict(obj)
     return instance_to_dict(obj, serpent=serpent)
@@ -324,10 +339,7 @@ class Recreator:
         if "__" in name:
             text = f"refused to deserialize types with double underscores in their name: {name}"
             raise self._refusal(SecurityError(text), name, data)
-        make: Callable[[dict[Any, Any]], Any] | None = self._own_classes.get(name)
-        library = _library_names.get(name)
-        if library is not None:
-            make = library.from_dict
+        make: Callable[[dict[Any, Any]], Any] | None = _library_names.get(name) or self._own_classes.get(name)
         if make is not None:
             return make(self._recreate_values(data))
         cls = exceptions.find_class(name, flagged=data.get("__exception__") is True)

@@ -5,12 +5,12 @@ What cloudpickle and dill share with it is here, too.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import operator
-import pickle
 import re
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pyrolite import lazily
 from pyrolite.configuration import config
@@ -20,6 +20,11 @@ from pyrolite.serializers.base import Buffer, SerializerBase, contains
 from pyrolite.serializers.classes import pickled_name, run_replacement
 from pyrolite.serializers.values import is_plain
 from pyrolite.tracebacks import LocalNote
+
+if TYPE_CHECKING:
+    import pickle
+else:
+    pickle = lazily.module("pickle", globals())
 
 __all__ = ["NameMapping", "PickleFamilySerializer", "PickleSerializer", "find_mapped_class"]
 
@@ -77,15 +82,20 @@ def _has_local_notes(error: BaseException) -> bool:
     return any(isinstance(note, LocalNote) for note in getattr(error, "__notes__", None) or ())
 
 
-class _Pickler(NameMapping, pickle.Pickler):
-    def reducer_override(self, obj: Any) -> Any:
-        return self.mapped_reduction(obj)
+@functools.cache
+def _classes() -> Any:
+    """The pickler and the unpickler."""
 
+    class Pickler(NameMapping, pickle.Pickler):
+        def reducer_override(self, obj: Any) -> Any:
+            return self.mapped_reduction(obj)
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        found = find_mapped_class(module_name, global_name)
-        return super().find_class(module_name, global_name) if found is None else found
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module_name: str, global_name: str) -> Any:
+            found = find_mapped_class(module_name, global_name)
+            return super().find_class(module_name, global_name) if found is None else found
+
+    return Pickler, Unpickler
 
 
 def find_mapped_class(module: str, name: str) -> Any:
@@ -109,7 +119,7 @@ def load_pickle(data: Buffer) -> Any:
     """Unpickle, with the names of Pyro4 mapped."""
     # looking for the name takes less time than making the unpickler, unless there is much to look through
     if len(data) > _LONG or contains(data, b"Pyro4"):
-        return _Unpickler(io.BytesIO(data)).load()
+        return _classes()[1](io.BytesIO(data)).load()
     return pickle.loads(data)
 
 
@@ -206,7 +216,7 @@ class PickleSerializer(PickleFamilySerializer):
 
     def _dump_mapped(self, data: Any) -> bytes:
         buffer = io.BytesIO()
-        pickler = _Pickler(buffer, config.PICKLE_PROTOCOL_VERSION)
+        pickler = _classes()[0](buffer, config.PICKLE_PROTOCOL_VERSION)
         pickler.replacements = self._replacements
         pickler.dump(data)
         return buffer.getvalue()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import gc
 from collections import OrderedDict
 from enum import Enum
-from numbers import Number
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from pyrolite import lazily
 from pyrolite.configuration import config
 from pyrolite.serializers import serpent_reader, serpent_writer
 from pyrolite.serializers.base import SerializerBase
 from pyrolite.serializers.classes import Recreator
 from pyrolite.serializers.values import GraphConverter, simple_forms
+
+if TYPE_CHECKING:
+    import numbers
+else:
+    numbers = lazily.module("numbers", globals())
 
 __all__ = ["SerpentSerializer"]
 
@@ -63,7 +68,7 @@ def _key(key: Any) -> Any:
     Raises:
         TypeError: it is none.
     """
-    if key is None or not isinstance(key, (bool, bytes, str, tuple, Number, Enum)):
+    if key is None or not isinstance(key, (bool, bytes, str, tuple, numbers.Number, Enum)):
         raise TypeError(
             f"one of the keys in a dict or set is not of a primitive hashable type: {type(key)}."
             " Use simple types as keys or use a list or tuple as container."

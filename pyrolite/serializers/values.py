@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import binascii
-import pickle
+import functools
 import sys
 from array import array
 from collections import UserDict, UserList, UserString, deque
 from collections.abc import Callable, Iterable
-from datetime import date, time, timedelta
-from decimal import Decimal
 from enum import Enum
-from typing import Any, Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final
 
+from pyrolite import lazily
 from pyrolite.serializers.classes import ClassTable
+
+if TYPE_CHECKING:
+    import pickle
+else:
+    pickle = lazily.module("pickle", globals())
 
 __all__ = [
     "CONTAINERS",
@@ -46,13 +49,14 @@ def base64_dict(value: bytes | bytearray | memoryview) -> dict[str, str]:
 _ISOFORMAT: Final[Callable[[Any], Any]] = lambda value: value.isoformat()  # noqa: E731 - one of many in a table
 _DICT_VIEWS: Final[list[type]] = [type({}.keys()), type({}.values()), type({}.items())]
 
-#: What stands for values that most formats have no form for. A subclass is treated as its base.
-_SIMPLE_FORMS: Final[dict[type, Callable[[Any], Any]]] = {
-    date: _ISOFORMAT,  # datetime, too
-    time: _ISOFORMAT,
-    timedelta: timedelta.total_seconds,
-    Decimal: str,
-    UUID: str,
+#: What stands for values that most formats have no form for. A subclass is treated as its base. Those that are given by
+#: their names are of modules that need not be loaded as long as there are no such values.
+_SIMPLE_FORMS: Final[dict[type | str, Callable[[Any], Any]]] = {
+    "datetime.date": _ISOFORMAT,  # datetime, too
+    "datetime.time": _ISOFORMAT,
+    "datetime.timedelta": lambda value: value.total_seconds(),
+    "decimal.Decimal": str,
+    "uuid.UUID": str,
     array: _array_value,
     deque: list,
     UserList: list,
@@ -62,7 +66,7 @@ _SIMPLE_FORMS: Final[dict[type, Callable[[Any], Any]]] = {
     **dict.fromkeys(_DICT_VIEWS, list),
 }
 #: Subclasses of builtin types as these.
-_BASE_FORMS: Final[dict[type, Callable[[Any], Any]]] = {
+_BASE_FORMS: Final[dict[type | str, Callable[[Any], Any]]] = {
     int: int.__int__,
     float: float.__float__,
     str: str.__str__,
@@ -78,18 +82,20 @@ _BASE_FORMS: Final[dict[type, Callable[[Any], Any]]] = {
 
 
 def simple_forms(
-    extra: dict[type, Callable[[Any], Any]] | None = None, *, without: Iterable[type] = ()
+    extra: dict[type | str, Callable[[Any], Any]] | None = None, *, without: Iterable[type] = ()
 ) -> ClassTable[Callable[[Any], Any]]:
     """A table of functions that make simpler values, to look up by class.
 
     Args:
-        extra: forms of one format, which replace the common ones.
+        extra: forms of one format, by class or its full name, which replace the common ones.
         without: classes that the format writes itself.
     """
     forms: ClassTable[Callable[[Any], Any]] = ClassTable()
-    table = {**_BASE_FORMS, **_SIMPLE_FORMS, **(extra or {})}
+    table: dict[type | str, Callable[[Any], Any]] = {**_BASE_FORMS, **_SIMPLE_FORMS, **(extra or {})}
     for clazz, form in table.items():
-        if clazz not in without:
+        if isinstance(clazz, str):
+            forms.register_by_name(clazz, form)
+        elif clazz not in without:
             forms.register(clazz, form)
     return forms
 
@@ -121,19 +127,23 @@ class _TooMuchError(Exception):
     """The graph is much larger when written as a tree."""
 
 
-class _Inspector(pickle.Pickler):
-    """Asks Python only about what is not exactly of a type that pickle itself is made for; writes nothing."""
+@functools.cache
+def _inspector_class() -> Any:
+    class Inspector(pickle.Pickler):
+        """Asks Python only about what is not exactly of a type that pickle itself is made for; writes nothing."""
 
-    def __init__(self, extra: frozenset[type], limit: int) -> None:
-        super().__init__(_Nowhere(limit), 5)
-        self._extra = extra
+        def __init__(self, extra: frozenset[type], limit: int) -> None:
+            super().__init__(_Nowhere(limit), 5)
+            self._extra = extra
 
-    def reducer_override(self, obj: Any) -> Any:
-        if type(obj) in self._extra:
-            return _nothing, ()
-        if obj is _nothing:
-            return NotImplemented
-        raise _NotPlainError
+        def reducer_override(self, obj: Any) -> Any:
+            if type(obj) in self._extra:
+                return _nothing, ()
+            if obj is _nothing:
+                return NotImplemented
+            raise _NotPlainError
+
+    return Inspector
 
 
 class _Nowhere:
@@ -149,7 +159,7 @@ class _Nowhere:
 
 
 def _nothing() -> None:
-    """What `_Inspector` pickles for what it is not interested in."""
+    """What the inspector pickles for what it is not interested in."""
 
 
 _UNLIMITED: Final = sys.maxsize
@@ -162,7 +172,7 @@ def is_plain(value: Any, extra: frozenset[type]) -> bool:
     takes a third of the time of one that is written in Python.
     """
     try:
-        _Inspector(extra, _UNLIMITED).dump(value)
+        _inspector_class()(extra, _UNLIMITED).dump(value)
     except Exception:  # recursion, a graph that another thread changes, ...
         return False
     return True
@@ -178,7 +188,7 @@ def is_plain_tree(value: Any, extra: frozenset[type], limit: int) -> bool:
             take forever to look at graphs whose objects are shared by many, which are shared by many in turn, ...
     """
     try:
-        inspector = _Inspector(extra, limit)
+        inspector = _inspector_class()(extra, limit)
         inspector.fast = True  # no memory of objects that were seen; it complains about circular references instead
         inspector.dump(value)
     except _TooMuchError:

@@ -12,7 +12,7 @@ import pyrolite
 from pyrolite.core import current_context
 from pyrolite.core.dispatch import Dispatcher
 from pyrolite.core.instances import InstanceTable
-from pyrolite.core.oneway import OnewayPool
+from pyrolite.core.onewaypool import OnewayPool
 from pyrolite.core.streams import StreamTable
 from pyrolite.errors import PyroError
 from pyrolite.message import Message

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pyrolite.configuration import Configuration, config
-from pyrolite.core.oneway import OnewayPool
+from pyrolite.core.onewaypool import OnewayPool
 
 #: The module; as attribute of the package, its name is that of the decorator.
-oneway = importlib.import_module("pyrolite.core.oneway")
+oneway = importlib.import_module("pyrolite.core.onewaypool")
 LONG = 20.0
 
 
