@@ -120,7 +120,7 @@ def _read_flat_call(obj: str, method: str, vargs: str) -> tuple[str, str, tuple[
         least = 1
     else:
         least = 2
-    if _MARK in vargs:
+    if _MARK in vargs or (len(vargs) >= MAX_DEPTH and vargs.count("[") + vargs.count("{") >= MAX_DEPTH):
         return None
     strings = vargs.split("'")
     if not len(strings) & 1:  # the last one has no end

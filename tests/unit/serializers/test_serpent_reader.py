@@ -190,6 +190,8 @@ def test_depth() -> None:
             refused(f"[{text}]", "too deep")
             refused(f"({text},{many})", "too deep")
             refused(f"('o','m',({text},),{{}})", "too deep")
+            refused(f"{HEADER}('o','m',({text},),{{}})", "too deep")
+            refused(f"{HEADER}('o','m',(1,{text}),{{}})", "too deep")
         assert serpent_reader.loads(f"[{'[' * 198}{']' * 198},{many}]")
     for bracket in "([{":
         refused(bracket * 100_000, "too deep")
