@@ -1,4 +1,4 @@
-"""Directive ``config-items``: the table of the configuration items.
+"""Directive ``config-items``: the tables of the configuration items, in the groups in which the code has them.
 
 Names and defaults are those of the code, meanings are those of the specification. An item that one of them lacks is a
 warning, and so fails the build. An item that no module reads is said to have no effect yet.
@@ -24,22 +24,41 @@ _USE = re.compile(rf"""[."']({_NAME.pattern})\b""")
 
 
 class ConfigItems(SphinxDirective):
-    """A row for each item: name, default, meaning."""
+    """A table for each group, a row for each item: name, default, meaning."""
 
     def run(self) -> list[nodes.Node]:
-        """Make the table."""
+        """Make the tables."""
         self.env.note_dependency(str(_CHAPTER))
         defaults = _defaults()
         meanings = _meanings()
         for name in sorted(defaults.keys() ^ meanings.keys()):
             where = "the specification" if name in defaults else "the code"
             self.state_machine.reporter.warning(f"configuration item {name} is not in {where}", line=self.lineno)
+        missing = defaults.keys() - {name for _, names in _groups() for name in names}
+        if missing:
+            self.state_machine.reporter.warning(f"configuration items in no group: {missing}", line=self.lineno)
         used = _used_names()
-        rows = []
-        for name in sorted(defaults):
-            meaning = meanings.get(name, "") if name in used else f"*No effect yet.* {meanings.get(name, '')}"
-            rows.append(f"| {name} | {_shown(defaults[name])} | {meaning} |")
-        return self.parse_text_to_nodes("\n".join(["| item | default | meaning |", "|---|---|---|", *rows]))
+        lines: list[str] = []
+        for group, names in _groups():
+            lines += [f"## {group}", "", "| item | default | meaning |", "|---|---|---|"]
+            for name in names:
+                meaning = meanings.get(name, "") if name in used else f"*No effect yet.* {meanings.get(name, '')}"
+                lines.append(f"| `{name}` | {_shown(defaults[name])} | {meaning} |")
+            lines.append("")
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def _groups() -> list[tuple[str, list[str]]]:
+    """Headings and items: the comments, and the keys below them, where the code lists all items."""
+    source = Path(configuration.__file__).read_text(encoding="utf-8")
+    listing = source.partition("\n_ITEMS: ")[2].partition("\n}\n")[0]
+    groups: list[tuple[str, list[str]]] = []
+    for comment, name in re.findall(r"^    (?:# ([^\n]+)|\"([A-Z0-9_]+)\": )", listing, re.MULTILINE):
+        if comment:
+            groups.append((comment[0].upper() + comment[1:], []))
+        else:
+            groups[-1][1].append(name)
+    return groups
 
 
 def _defaults() -> dict[str, Any]:

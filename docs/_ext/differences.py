@@ -16,6 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 
 _SPECIFICATION = Path(__file__).resolve().parent.parent / "specification"
 _BEGIN = re.compile(r"^(?:- )?\[([A-Z][A-Z0-9]*-\d+)\]")
+_SHORTEST = 30  # characters that say something by themselves
 _MARK = re.compile(r"\[BETTER(?:, optional)?\] ?")
 
 
@@ -36,15 +37,15 @@ class DeliberateDifferences(SphinxDirective):
 
 
 def differences(chapter: str) -> Iterator[tuple[str, str]]:
-    """Requirement and text, for each mark."""
-    for requirement in _requirements(chapter):
-        name, text = requirement
-        first, *marked = _MARK.split(text)
-        if marked and not first.strip():
-            yield name, " ".join(marked)
-        else:
-            for what in marked:
-                yield name, what
+    """Requirement and text, for each requirement that has marks: from the beginning of the first marked sentence."""
+    for name, text in _requirements(chapter):
+        mark = _MARK.search(text)
+        if mark:
+            before = text[: mark.start()].rstrip()
+            begin = mark.start() if before.endswith((".", ".)", ":")) else before.rfind(". ") + 1
+            if len(text) - mark.end() < _SHORTEST:
+                begin = 0
+            yield name, _MARK.sub("", text[begin:]).strip()
 
 
 def _requirements(chapter: str) -> Iterator[tuple[str, str]]:
