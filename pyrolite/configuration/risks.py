@@ -57,6 +57,12 @@ def risks(config: Configuration, key: bytes | None = None) -> Iterator[Risk]:
         yield from _network(config, identified=identified)
     yield from _exposure(config)
     yield from _tls(config)
+    if config.HMAC_STRENGTHENED:
+        yield Risk(
+            "HMAC_STRENGTHENED",
+            "has no effect in this version: signed messages can still be replayed, and headers are not covered",
+            "use TLS",
+        )
     if key and len(key) < SHORTEST_KEY:
         yield Risk(
             "HMAC key",

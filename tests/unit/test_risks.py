@@ -90,6 +90,7 @@ def test_address_for_others() -> None:
         ("FLAME_ENABLED", True, "full control"),
         ("REQUIRE_EXPOSE", False, "every public method"),
         ("LOGWIRE", True, "into the log"),
+        ("HMAC_STRENGTHENED", True, "no effect"),
     ],
 )
 def test_items_that_tell_or_offer_too_much(item: str, value: object, text: str) -> None:
