@@ -354,10 +354,15 @@ def _command(daemon: Any, line: str) -> Any:
         daemon.fail_next = argument
     elif name == "collect":
         gc.collect()
+    elif name == "open":  # the gate
+        daemon.objectsById[argument].open_gate()
     elif name == "shutdown":
         begin = time.monotonic()
         daemon.shutdown(float(argument))
         return time.monotonic() - begin
+    elif name == "blocks":
+        gc.collect()
+        return sys.getallocatedblocks()
     elif name == "shutdowns":
         return _shut_down_often(daemon, [float(drain) for drain in argument.split()])
     return None
