@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -360,13 +361,15 @@ def test_proxy_of_eight_threads(start_server: Callable[..., Server]) -> None:
 
 def test_garbage_of_other_threads(start_server: Callable[..., Server]) -> None:
     """[PRX-54]: proxies and iterators in cycles that any thread may collect, in the middle of calls over them."""
-    server = start_server(ITER_STREAM_LINGER=5)
+    server = start_server(ITER_STREAM_LINGER=0.5, POLLTIMEOUT=0.1)
     server.is_well()
     stop = threading.Event()
+    collections: list[bool] = []
 
     def collect() -> None:
         while not stop.is_set():
             gc.collect()
+            collections.append(True)
 
     class Cycle:
         pass
@@ -384,6 +387,10 @@ def test_garbage_of_other_threads(start_server: Callable[..., Server]) -> None:
                 assert proxy.echo(number) == number
                 del cycle
 
+    gc.collect()
+    gc.freeze()  # what all the other tests have left is not looked through each time
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)  # collections run in more moments then, and the test does not take for ever
     collector = threading.Thread(target=collect)
     collector.start()
     try:
@@ -391,7 +398,10 @@ def test_garbage_of_other_threads(start_server: Callable[..., Server]) -> None:
     finally:
         stop.set()
         collector.join()
+        sys.setswitchinterval(interval)
+        gc.unfreeze()
     gc.collect()
+    assert len(collections) > 10
     eventually(lambda: server.command("stats")["connections_open"] == 0)
     eventually(lambda: server.command("stats")["streams"] == 0)
 
