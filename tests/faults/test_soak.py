@@ -1,4 +1,4 @@
-"""Mixed load for a long time does not make the memory grow: ``./run soak`` for ten minutes, ``./run soak 30`` for less."""
+"""Mixed load does not make the memory grow: ``./run soak`` for ten minutes, ``./run soak 30`` for less."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def test_soak(start_server: Callable[..., Server], record: Any) -> None:
         blocks=round(blocks / max(1.0, late)),
     )
     print(
-        f"{server.servertype}: {sum(calls)} calls in {SECONDS:.0f} s; per 100,000 after the warm-up: {per_server:.3f} MB "
-        f"and {blocks / max(1.0, late):.0f} blocks in the server, {per_client:.3f} MB in a client"
+        f"{server.servertype}: {sum(calls)} calls in {SECONDS:.0f} s; per 100,000 after the warm-up: "
+        f"{per_server:.3f} MB and {blocks / max(1.0, late):.0f} blocks in the server, {per_client:.3f} MB in a client"
     )
     assert grown[0] < max(1.0, late) + SLACK
     assert statistics.mean(grown[1:]) < max(1.0, late / CLIENTS) + SLACK
