@@ -25,7 +25,6 @@ collect_ignore = (
         "test_floods.py",
         "test_network_bytes.py",
         "test_slow_peers.py",
-        "test_soak.py",
     ]
 )
 
