@@ -217,6 +217,21 @@ class SocketConnection:
         """Wait until there are bytes of a message; False after ``timeout`` seconds (None: wait for ever)."""
         return bool(self._reader.buffered) or self._wait_for_socket(timeout)
 
+    def waiter(self, timeout: float) -> Callable[[], bool]:
+        """A function that does the same as `wait_readable` with that timeout, in less time when it is called often."""
+        if not hasattr(select, "poll"):
+            return lambda: self.wait_readable(timeout)
+        reader, milliseconds = self._reader, timeout * 1000
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+
+        def wait() -> bool:
+            if reader.rest or reader.collecting or (self._tls and self.sock.pending()):  # type: ignore[attr-defined]
+                return True
+            return bool(poll.poll(milliseconds))
+
+        return wait
+
     def _wait_for_socket(self, timeout: float | None) -> bool:
         """Wait until the socket has bytes, or tells of an error; False after ``timeout`` seconds."""
         if self._tls and self.sock.pending():  # type: ignore[attr-defined]

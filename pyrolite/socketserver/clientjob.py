@@ -171,14 +171,11 @@ class ClientConnectionJob:
         # when the client is idle. Only then the worker goes where it can be called away; at once the first time, if
         # connections are parked already.
         conn, daemon, pool = self.csock, self.daemon, worker.pool
-        in_kernel, impatient = self._in_kernel, host.crowded
+        arrives = conn.receive_some if self._in_kernel else conn.waiter(BRIEF_WAIT)
+        impatient = host.crowded
         while not conn.output_pending and conn.hold is None:
             worker.between = True
-            if impatient:
-                arrived = conn.wait_readable(0)
-            else:
-                arrived = conn.receive_some() if in_kernel else conn.wait_readable(BRIEF_WAIT)
-            if not arrived:
+            if not (conn.wait_readable(0) if impatient else arrives()):
                 if not self._wait(worker, conn.timeout or None):
                     raise TimeoutError("receiving: timeout")
                 impatient = False
