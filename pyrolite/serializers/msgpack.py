@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import struct
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
-from pyrolite import lazily
 from pyrolite.errors import SerializeError
 from pyrolite.pieces import LARGE, Pieces
 from pyrolite.serializers.base import Buffer, SerializerBase, concerned
 from pyrolite.serializers.classes import Recreator
 from pyrolite.serializers.values import GraphConverter, simple_forms
-
-if TYPE_CHECKING:
-    import datetime
-else:
-    datetime = lazily.module("datetime", globals())
 
 __all__ = ["MsgpackSerializer"]
 
@@ -31,6 +26,12 @@ _NATIVE: Final = (int, float, str, bytes, list, tuple, dict)
 #: Keys of a map, at most, whose hashes a sender can choose ([HRD-9]); and the size of data that has no more than that.
 _CHOSEN_HASHES: Final = 1000
 _FEW_INTEGERS: Final = 3 * _CHOSEN_HASHES
+#: Containers inside of each other, at most; data of no more bytes has no more ([HRD-7]). The package has a limit too,
+#: 1024, which is the one for data of more than _DENSE bytes, where looking for levels would take its time.
+MAX_DEPTH: Final = 200
+_DENSE: Final = 6144  # no less than all levels that the package reads have by themselves
+#: First bytes of arrays and maps.
+_HEADS: Final = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
 _DIGITS_LIMIT: Final = 4300  # as Python's own, which guards against quadratic time
 
 
@@ -127,11 +128,32 @@ class _Library:
 
     def unpack(self, data: Buffer) -> Any:
         """The value in ``data``, before class dicts are looked at."""
-        hook = _ext_hook if len(data) <= _FEW_INTEGERS else _CountingExtHook()
+        size = len(data)
+        hook = _ext_hook if size <= _FEW_INTEGERS else _CountingExtHook()
         try:
-            return self._unpackb(data, ext_hook=hook)
+            value = self._unpackb(data, ext_hook=hook)
         except (TypeError, _ManyIntegersError):  # unhashable keys
-            return self._unpackb(data, ext_hook=_ext_hook, object_pairs_hook=_dict_of_pairs)
+            value = self._unpackb(data, ext_hook=_ext_hook, object_pairs_hook=_dict_of_pairs)
+        if MAX_DEPTH < size <= _DENSE:
+            _check_depth(data, value)
+        return value
+
+
+def _check_depth(data: Buffer, value: Any) -> None:
+    """Refuse ``value``, which was read from ``data``, if it has more than MAX_DEPTH levels."""
+    if len(data) - len(bytes(data).translate(None, _HEADS)) <= MAX_DEPTH:  # too few containers
+        return
+    level: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            item
+            for container in level
+            for item in (container.values() if type(container) is dict else container)
+            if type(item) is list or type(item) is dict
+        ]
+        if not level:
+            return
+    raise ValueError(f"malformed msgpack data: more than {MAX_DEPTH} levels")
 
 
 @functools.cache
@@ -168,8 +190,8 @@ def _date_form(value: datetime.date) -> Any:
 MsgpackSerializer._forms = simple_forms(
     {
         complex: _complex_form,
-        "datetime.datetime": _datetime_form,
-        "datetime.date": _date_form,
+        datetime.datetime: _datetime_form,
+        datetime.date: _date_form,
         set: list,
         frozenset: list,
         memoryview: lambda value: value.tobytes(),
@@ -204,7 +226,7 @@ def _ext_hook(code: int, data: bytes) -> Any:
             raise SerializeError("invalid integer in msgpack data")
         return int(data)
     if code == _DATETIME:
-        return datetime.datetime.fromtimestamp(*struct.unpack("<d", data))  # local on both sides
+        return datetime.datetime.fromtimestamp(*struct.unpack("<d", data))  # noqa: DTZ006 - local on both sides
     if code == _DATE:
         return datetime.date.fromordinal(*struct.unpack("<q" if len(data) > 4 else "<l", data))
     raise SerializeError(f"invalid ext code for msgpack: {code}")
