@@ -46,7 +46,7 @@ def servertype(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def start_server(servertype: str) -> Iterator[Callable[..., Server]]:
+def start_server(servertype: str, record: Callable[..., None]) -> Iterator[Callable[..., Server]]:
     """Starts servers of both types; at the end they have to end properly, without having complained of anything."""
     started: list[Server] = []
 
@@ -58,6 +58,8 @@ def start_server(servertype: str) -> Iterator[Callable[..., Server]]:
     try:
         yield start
         for server in started:
+            if server.settled:
+                record(**server.settled)
             if server.process.poll() is None:
                 server.stop()
     finally:
@@ -66,10 +68,68 @@ def start_server(servertype: str) -> Iterator[Callable[..., Server]]:
             server.release()
 
 
+@pytest.fixture(scope="module")
+def shared_servers() -> Iterator[dict[str, Server]]:
+    """The servers that several tests of a module attack one after the other; they end as those of `start_server`."""
+    servers: dict[str, Server] = {}
+    try:
+        yield servers
+        for server in servers.values():
+            server.stop()
+    finally:
+        for server in servers.values():
+            server.hang_up()
+            server.release()
+
+
+@pytest.fixture
+def share_server(
+    servertype: str, shared_servers: dict[str, Server], record: Callable[..., None]
+) -> Iterator[Callable[..., Server]]:
+    """Gives servers that have been started for other tests of the module already, or starts them."""
+    used: list[Server] = []
+
+    def share(**settings: Any) -> Server:
+        key = json.dumps([servertype, settings])
+        if key not in shared_servers:
+            shared_servers[key] = Server(servertype, **settings)
+        server = shared_servers[key]
+        server.settled = {}
+        used.append(server)
+        return server
+
+    try:
+        yield share
+    finally:
+        for server in used:
+            server.hang_up()
+            if server.settled:
+                record(**server.settled)
+            if server.process.poll() is not None:  # the next one gets another
+                shared_servers.pop(next(key for key, value in shared_servers.items() if value is server))
+                server.release()
+    for server in used:
+        server.check()
+
+
 @pytest.fixture
 def server(start_server: Callable[..., Server]) -> Server:
     """A server in default configuration."""
     return start_server()
+
+
+@pytest.fixture(scope="session")
+def reference() -> Iterator[tuple[CommandedProcess, Server]]:
+    """A server that nobody attacks, and the process of its well-behaved client."""
+    server = Server("thread")
+    try:
+        process = CommandedProcess("prober.py")
+        yield process, server
+        code = process.stop()
+        assert (code, process.complaints()) == (0, "")
+        server.stop()
+    finally:
+        server.release()
 
 
 @pytest.fixture(scope="session")
@@ -81,17 +141,19 @@ def prober_process() -> Iterator[CommandedProcess]:
 
 
 @pytest.fixture
-def watch(prober_process: CommandedProcess, record: Callable[..., None]) -> Any:
+def watch(
+    prober_process: CommandedProcess, reference: tuple[CommandedProcess, Server], record: Callable[..., None]
+) -> Any:
     """A context in which the well-behaved client watches a server; the attack is its body."""
 
     @contextlib.contextmanager
-    def watching(server: Server, quiet: float = 0.3) -> Iterator[Watch]:
-        watched = Watch(prober_process, server, quiet)
+    def watching(server: Server, quiet: float = 0.2) -> Iterator[Watch]:
+        watched = Watch(prober_process, server, quiet, reference)
         try:
             yield watched
         finally:
             watched.end()
-        record(quiet=watched.quiet._asdict(), attack=watched.attack._asdict(), failures=watched.failures)
+        record(**watched.figures())
 
     return watching
 

@@ -1,6 +1,6 @@
 """Floods: refused or delayed, nothing that was accepted is dropped, no busy loop, and all returns to what it was.
 
-A tenth of the full numbers in normal runs; ``-m slow`` runs them in full ([HRD-16], [HRD-19], [BYD-2], [BYD-3]).
+A part of the full numbers in normal runs; ``-m slow`` runs them in full ([HRD-16], [HRD-19], [BYD-2], [BYD-3]).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from .harness import MEGABYTE, RawClient, Server, eventually, in_threads
 WAKERS = 6
 
 
-def share(full: int) -> Any:
-    """A tenth of ``full``, and ``full`` on demand."""
-    return pytest.mark.parametrize("count", [full // 10, pytest.param(full, marks=pytest.mark.slow)])
+def share(full: int, part: int) -> Any:
+    """A part of ``full``, and ``full`` on demand."""
+    return pytest.mark.parametrize("count", [part, pytest.param(full, marks=pytest.mark.slow)])
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def needs_descriptors(count: int) -> None:
         pytest.skip(f"this process may not have {count} descriptors")
 
 
-@share(5000)
+@share(5000, 500)
 @pytest.mark.timeout(300)
 def test_many_connections(start_server: Callable[..., Server], watch: Any, record: Any, count: int) -> None:
     """[BYD-3]: so many clients are connected at the same time, and all of them are served."""
@@ -57,13 +57,14 @@ def test_many_connections(start_server: Callable[..., Server], watch: Any, recor
             client.send(client.invocation("echo", number))
         assert [client.result() for client in clients] == list(range(count))
         watched.at_least(0.5)
-    record(threads=full.threads - before.threads, bytes_each=(full.resident - before.resident) // count)
+    more = full.threads - before.threads
+    record(count=count, threads=more, bytes_each=(full.resident - before.resident) // count)
     watched.was_undisturbed(p99=0.3)
     server.hang_up()
     server.settle(before, threads=2, descriptors=WAKERS, megabytes=6 + count / 200)
 
 
-@share(20_000)
+@share(20_000, 1600)
 @pytest.mark.timeout(300)
 def test_connecting_and_disconnecting(start_server: Callable[..., Server], watch: Any, record: Any, count: int) -> None:
     """In every state: at once, in and after the handshake, after a call; closed, reset, half closed."""
@@ -72,7 +73,6 @@ def test_connecting_and_disconnecting(start_server: Callable[..., Server], watch
     before = server.usage()
     greeting = RawClient().greeting()
     calls = 0
-    begin = time.monotonic()
     with watch(server) as watched:
         for number in range(count):
             client = server.connect()
@@ -87,14 +87,14 @@ def test_connecting_and_disconnecting(start_server: Callable[..., Server], watch
                 client.sock.shutdown(socket.SHUT_WR)
             client.vanish() if kind % 2 else client.close()
             server.forget(client)
-    record(seconds=round(time.monotonic() - begin, 1))
+    record(count=count)
     assert calls == 3 * (count // 8)
     watched.was_undisturbed(p99=0.3)
     server.settle(before, threads=40, descriptors=WAKERS)
     assert server.command("stats")["connections_open"] == 0
 
 
-@share(50_000)
+@share(50_000, 2500)
 @pytest.mark.timeout(300)
 def test_oneway_calls_to_a_slow_method(
     start_server: Callable[..., Server], watch: Any, record: Any, count: int
@@ -118,8 +118,9 @@ def test_oneway_calls_to_a_slow_method(
         with server.proxy() as proxy:
             eventually(lambda: proxy.noted() == count, patience=200, what="oneway calls were lost")
     peak = max(usage.resident for usage in most) - before.resident
-    record(threads=max(usage.threads for usage in most) - before.threads, peak_megabytes=round(peak / MEGABYTE, 1))
-    assert max(usage.threads for usage in most) - before.threads <= 8 + 12
+    threads = max(usage.threads for usage in most) - before.threads
+    record(count=count, threads=threads, peak_megabytes=round(peak / MEGABYTE, 1))
+    assert threads <= 8 + 12
     assert peak < 30 * MEGABYTE
     watched.was_undisturbed(p99=0.3)
     server.hang_up()
@@ -174,15 +175,15 @@ def test_no_descriptors_left(start_server: Callable[..., Server], watch: Any, re
 
 def test_silent_clients_use_up_the_descriptors(start_server: Callable[..., Server]) -> None:
     """[HRD-16], [HRD-10]: whoever says nothing after connecting does not keep others out for long."""
-    server = start_server(descriptors=60, HANDSHAKE_TIMEOUT=30)
+    server = start_server(descriptors=60, HANDSHAKE_TIMEOUT=40)
     silent = [server.connect() for _ in range(150)]
     begin = time.monotonic()
     for _ in range(3):
         client = server.connect()
-        client.sock.settimeout(15)
+        client.sock.settimeout(20)
         client.handshake()
         assert client.call("echo", 1) == 1
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 30  # and they are silent for longer
     del silent
 
 
@@ -211,18 +212,70 @@ def test_no_threads_left(start_server: Callable[..., Server], servertype: str) -
 def test_more_connections_than_allowed(start_server: Callable[..., Server], watch: Any) -> None:
     """[BYD-3]: MAX_CONNECTIONS; the others are told why, as far as that is possible, and cost nothing."""
     server = start_server(MAX_CONNECTIONS=30)
+
+    def is_told() -> bool:
+        client = server.connect()
+        try:
+            return b"too many connections" in bytes(client.send(client.greeting()).receive().data)
+        except (OSError, ConnectionClosedError):  # there are too many that would have to be told
+            return False
+        finally:
+            client.close()
+
     with watch(server) as watched:
         clients = [server.client() for _ in range(20)]
-        flood = [server.connect() for _ in range(200)]
-        told = 0
-        for client in flood:
-            with contextlib.suppress(OSError, ConnectionClosedError):
-                client.send(client.greeting())
-                told += b"too many connections" in bytes(client.receive().data)
-        assert told
+        silent = [server.connect() for _ in range(200)]
+        eventually(is_told, patience=20)
         assert [client.call("echo", 1) for client in clients] == [1] * 20
+        del silent
     # the well-behaved client connects anew now and then, and may be refused like all others
-    assert all("too many connections" in error or "Closed" in error for error in watched.errors), watched.errors
+    expected = ("too many connections", "Closed", "cannot connect")
+    assert all(any(text in error for text in expected) for error in watched.errors), watched.errors
     server.hang_up()
     eventually(lambda: server.command("stats")["connections_open"] == 0)
     server.is_well()
+
+
+@share(2000, 200)
+@pytest.mark.timeout(120)
+def test_streams_left_behind(start_server: Callable[..., Server], watch: Any, record: Any, count: int) -> None:
+    """[SEC-41]: streams that nobody reads to their end are gone with their clients, and do not become too many."""
+    server = start_server(ITER_STREAM_LINGER=0.2, ITER_STREAM_LIFETIME=60.0)
+    server.is_well()
+    before = server.usage()
+    with watch(server) as watched:
+        for _ in range(count // 20):
+            client = server.client()
+            client.send(client.invocation("numbers", 1_000_000) * 20)
+            for _ in range(20):
+                assert client.receive().annotations["STRM"]
+            client.vanish()
+            server.forget(client)
+    record(count=count)
+    watched.was_undisturbed(p99=0.3)
+    eventually(lambda: server.command("stats")["streams"] == 0, patience=20)
+    server.settle(before, threads=40, descriptors=WAKERS)
+
+
+@share(100_000, 5000)
+@pytest.mark.timeout(300)
+def test_pipelined_calls(start_server: Callable[..., Server], watch: Any, record: Any, count: int) -> None:
+    """[SRV-39], [SEC-41]: clients that call without waiting for answers get them all, and do not starve others."""
+    server = start_server(THREADPOOL_SIZE=8, THREADPOOL_SIZE_MIN=2)
+    server.is_well()
+    before = server.usage()
+    clients = [server.client() for _ in range(10)]
+
+    def call_often(client: RawClient) -> None:
+        call = client.invocation("echo", "x" * 50)
+        for _ in range(count // 10 // 50):
+            client.send(call * 50)
+            for _ in range(50):
+                assert client.result() == "x" * 50
+
+    with watch(server) as watched:
+        in_threads([lambda client=client: call_often(client) for client in clients], patience=200)
+    record(count=count)
+    watched.was_undisturbed(p99=0.3)
+    server.hang_up()
+    server.settle(before, threads=8, descriptors=WAKERS)

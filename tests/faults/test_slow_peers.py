@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from pyrolite.errors import ConnectionClosedError
 from pyrolite.wire import v48
 from pyrolite.wire.message import MSG_PING
 
 from ..certificates import Certificates
-from .harness import MEGABYTE, RawClient, Server, eventually
+from .harness import MEGABYTE, RawClient, Server, eventually, in_threads
 
 #: Three times as many attackers as workers.
 WORKERS = 4
@@ -24,8 +24,9 @@ ATTACKERS = 3 * WORKERS
 
 
 @pytest.fixture
-def server(start_server: Callable[..., Server]) -> Server:
-    return start_server(THREADPOOL_SIZE=WORKERS, THREADPOOL_SIZE_MIN=2)
+def server(share_server: Callable[..., Server]) -> Server:
+    """The same one for all tests that need no other settings."""
+    return share_server(THREADPOOL_SIZE=WORKERS, THREADPOOL_SIZE_MIN=2)
 
 
 def silent_before_handshake(server: Server) -> None:
@@ -98,6 +99,20 @@ def half_closing(server: Server) -> None:
     client.sock.shutdown(socket.SHUT_WR)
 
 
+def reading_drop_by_drop(server: Server) -> None:
+    client = server.client(receive_buffer=4096)
+    client.send(client.invocation("big", 3 * MEGABYTE, serializer="marshal"))
+    for _ in range(30):
+        assert client.sock.recv(200)
+        time.sleep(0.01)
+
+
+def calling_and_vanishing(server: Server) -> None:
+    client = server.client()
+    client.send(client.invocation("slow", 0.01))
+    client.vanish()
+
+
 RUDE = [
     silent_before_handshake,
     half_a_greeting,
@@ -109,24 +124,22 @@ RUDE = [
     never_reading_the_answer,
     never_reading_many_answers,
     pinging_without_reading,
+    reading_drop_by_drop,
     vanishing_in_the_answer,
+    calling_and_vanishing,
     half_closing,
 ]
 
 
 @pytest.mark.parametrize("attack", RUDE, ids=lambda attack: attack.__name__)
-def test_rude_clients(server: Server, watch: Any, attack: Callable[[Server], None]) -> None:
+def test_rude_clients(server: Server, watch: Any, record: Any, attack: Callable[[Server], None]) -> None:
     """Three times as many of them as workers do not delay others, and leave nothing behind."""
     server.is_well()
     before = server.usage()
     with watch(server) as watched:
-        threads = [threading.Thread(target=attack, args=(server,)) for _ in range(ATTACKERS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        watched.begun = time.monotonic()
-        watched.at_least(0.4)
+        in_threads([lambda: attack(server)] * ATTACKERS)
+        time.sleep(0.3)
+    record(count=ATTACKERS)
     watched.was_undisturbed()
     server.hang_up()
     server.settle(before, threads=WORKERS + 2, descriptors=WORKERS + 3, megabytes=48)
@@ -176,21 +189,34 @@ def test_dripping_with_a_timeout(start_server: Callable[..., Server], watch: Any
 
 def test_steady_messages_with_a_timeout(start_server: Callable[..., Server]) -> None:
     """[HRD-15]: a message that makes progress is not cut off, however long it takes."""
-    server = start_server(COMMTIMEOUT=0.5)
-    client = server.client()
-    call = client.invocation("echo", "x" * 12_000)
-    begin = time.monotonic()
-    for start in range(0, len(call), 1500):
-        client.send(call[start : start + 1500])
-        time.sleep(0.15)
-    assert time.monotonic() - begin > 1.0
-    assert client.result() == "x" * 12_000
+    timeout = 0.6
+    server = start_server(COMMTIMEOUT=timeout)
+    for _ in range(5):
+        client = server.client()
+        call = client.invocation("echo", "x" * 12_000)
+        begin = latest = time.monotonic()
+        pauses = []
+        try:
+            for start in range(0, len(call), 1500):
+                client.send(call[start : start + 1500])
+                pauses.append(time.monotonic() - latest)
+                latest += pauses[-1]
+                time.sleep(0.15)
+            assert client.result() == "x" * 12_000
+        except (OSError, ConnectionClosedError):
+            if max(pauses) < 0.8 * timeout:
+                raise
+            continue  # this process was held up for too long itself
+        assert time.monotonic() - begin > 1.5 * timeout
+        break
+    else:
+        pytest.skip("the machine is too busy to send a piece in time")
 
 
 def test_handshake_deadline(start_server: Callable[..., Server], watch: Any) -> None:
     """[DMN-44]: also when a byte comes now and then."""
     server = start_server(HANDSHAKE_TIMEOUT=0.5)
-    with watch(server, quiet=0.2):
+    with watch(server):
         silent, dripping = server.connect(), server.connect()
         greeting = dripping.greeting()
         begin = time.monotonic()
@@ -204,46 +230,61 @@ def test_handshake_deadline(start_server: Callable[..., Server], watch: Any) -> 
             time.sleep(0.05)
         else:
             pytest.fail("the handshake may take for ever")
-        assert 0.4 < time.monotonic() - begin < 3
+        assert 0.4 < time.monotonic() - begin < 10
         assert silent.closed_by_server()
 
 
-def test_a_full_pool(start_server: Callable[..., Server], servertype: str, watch: Any) -> None:
-    """[HRD-13], [SRV-21]: with all workers in calls, new clients are told so, or wait; silent ones disturb nobody."""
-    if servertype == "multiplex":
-        pytest.skip("has no pool")
+@pytest.mark.parametrize("servertype", ["thread"])  # the other one has no pool
+def test_a_full_pool(start_server: Callable[..., Server], servertype: str) -> None:
+    """[HRD-13], [SRV-21]: with all workers in calls, new clients are told so; silent ones disturb nobody."""
     server = start_server(THREADPOOL_SIZE=2, THREADPOOL_SIZE_MIN=1)
-    busy = [server.client() for _ in range(2)]
-    for client in busy:
-        client.send(client.invocation("wait_at_gate"))
+    before = server.usage()
+    busy = [server.client() for _ in range(3)]
+    for client in busy[:2]:
+        client.send(client.invocation("wait_at_gate", target="gate"))
     eventually(lambda: server.command("stats")["workers_busy"] == 2)
-    silent = [server.connect() for _ in range(30)]
+    busy[2].send(busy[2].invocation("echo", "later"))  # who is in already waits
+    for _ in range(30):
+        server.connect()
     begin = time.monotonic()
     for _ in range(5):
         client = server.connect()
         client.send(client.greeting())
         assert b"no free workers, increase server threadpool size" in bytes(client.receive().data)
-    assert time.monotonic() - begin < 3
-    gate = server.connect()
-    gate.send(gate.greeting())
-    for client in busy[:1]:  # a worker becomes free in time
-        client.vanish()
-    del silent
-    gate.close()
-    server.kill()
+    assert time.monotonic() - begin < 10
+    busy[0].vanish()
+    server.command("open gate")
+    assert isinstance(busy[1].result(), int)
+    assert busy[2].result() == "later"
+    server.is_well()
+    server.hang_up()
+    server.settle(before, threads=2, descriptors=WORKERS)
 
 
-@pytest.mark.parametrize("attack", ["silent", "half a hello", "silent after the negotiation", "garbage", "vanish"])
-def test_tls(start_server: Callable[..., Server], certificates: Certificates, attack: str) -> None:
-    """[HRD-14]: nobody waits for the TLS negotiation of others."""
-    server = start_server(
+TLS_ATTACKS = [
+    "silent",
+    "half a hello",
+    "dripping hello",
+    "garbage",
+    "vanish",
+    "silent after the negotiation",
+    "half a greeting",
+    "half a call",
+    "unread answers",
+]
+
+
+@pytest.mark.parametrize("attack", TLS_ATTACKS)
+def test_tls(share_server: Callable[..., Server], certificates: Certificates, attack: str, record: Any) -> None:
+    """[HRD-14], [HRD-10]: nobody waits for the TLS negotiation of others, nor for anything else of theirs."""
+    server = share_server(
         THREADPOOL_SIZE=WORKERS,
         THREADPOOL_SIZE_MIN=2,
         SSL=True,
         SSL_SERVERCERT=str(certificates.server),
     )
     context = ssl.create_default_context(cafile=str(certificates.ca))
-    latencies = []
+    latencies: list[float] = []
 
     def honest_call() -> None:
         begin = time.monotonic()
@@ -254,24 +295,47 @@ def test_tls(start_server: Callable[..., Server], certificates: Certificates, at
     for _ in range(5):
         honest_call()
     quiet = max(latencies)
-    sockets = []
-    for _ in range(ATTACKERS):
-        client = server.connect()
+    before = server.usage()
+    sockets: list[ssl.SSLSocket] = []
+    attackers = [server.connect() for _ in range(ATTACKERS)]
+    for client in attackers:
         if attack == "half a hello":
-            client.send(bytes.fromhex("160301020001000"[:14]))
+            client.send(HALF_A_HELLO)
         elif attack == "garbage":
             client.send(b"GET / HTTP/1.0\r\n\r\n")
         elif attack == "vanish":
             client.send(b"\x16\x03\x01")
             client.vanish()
-        elif attack == "silent after the negotiation":
+        elif attack not in {"silent", "dripping hello"}:
             sockets.append(context.wrap_socket(client.sock, server_hostname="localhost"))
+            be_rude(RawClient(sockets[-1]), attack)
     latencies.clear()
-    for _ in range(10):
+    for number in range(10):
+        if attack == "dripping hello" and number < len(HALF_A_HELLO):
+            for client in attackers:
+                client.send(HALF_A_HELLO[number : number + 1])
         honest_call()
-    assert max(latencies) < max(10 * quiet, 1.0)
+    record(count=ATTACKERS, seconds_quiet=round(quiet, 4), seconds_attack=round(max(latencies), 4))
+    assert sorted(latencies)[5] < max(3 * quiet, 1.0)
+    assert max(latencies) < max(10 * quiet, 5.0)
     for sock in sockets:
         sock.close()
+    server.hang_up()
+    server.settle(before, threads=WORKERS, descriptors=WORKERS, megabytes=32)
+
+
+#: The beginning of a record with a TLS handshake message, which is longer.
+HALF_A_HELLO = bytes.fromhex("1603010200010001fc0303")
+
+
+def be_rude(client: RawClient, attack: str) -> None:
+    """What an attacker does after the TLS negotiation."""
+    if attack == "half a greeting":
+        client.send(client.greeting()[:30])
+    elif attack == "half a call":
+        client.handshake().send(client.invocation("echo", "x" * 50_000)[:-10])
+    elif attack == "unread answers":
+        client.handshake().send(client.invocation("big", 3 * MEGABYTE, serializer="marshal"))
 
 
 def test_too_large(start_server: Callable[..., Server]) -> None:
