@@ -15,7 +15,7 @@ from time import monotonic
 from benchmarks.certificates import make_certificate
 from benchmarks.peers import PEER_MODULES, installed, load_peer
 from benchmarks.plots import draw_all
-from benchmarks.report import Results, duration
+from benchmarks.report import Results, amount
 from benchmarks.runner import Plan, Row, Runner
 from benchmarks.saved import Run
 from benchmarks.summary import replaced
@@ -106,12 +106,12 @@ def make_plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def summary_line(row: Row) -> str:
+def summary_line(row: Row, unit: str) -> str:
     """Return the measurements of one row, short."""
     cells = []
     for name, result in row.items():
         if result.rounds and not result.problem:
-            cells.append(f"{name} {duration(result.median)}")
+            cells.append(f"{name} {amount(result.median, unit)}")
         elif result.sender_memory is not None and result.receiver_memory is not None:
             cells.append(f"{name} {result.sender_memory:.2f}/{result.receiver_memory:.2f}")
     return ", ".join(cells)
@@ -122,7 +122,7 @@ def measure_all(workloads: list[Workload], names: list[str], plan: Plan) -> Resu
     rows: dict[str, Row] = {}
     start = monotonic()
     for number in range(1, plan.passes + 1):
-        due = [workload for workload in workloads if number == 1 or not workload.memory]
+        due = [workload for workload in workloads if number == 1 or not workload.once]
         with Runner(names, plan, progress) as runner:
             for position, workload in enumerate(due, 1):
                 row = runner.measure(workload)
@@ -131,7 +131,7 @@ def measure_all(workloads: list[Workload], names: list[str], plan: Plan) -> Resu
                     for name, result in row.items():
                         known[name].extend(result)
                 where = f"pass {number}/{plan.passes}, {position}/{len(due)}, {monotonic() - start:.0f} s"
-                progress(f"[{where}] {workload.name}: {summary_line(row)}")
+                progress(f"[{where}] {workload.name}: {summary_line(row, workload.unit)}")
     return [(workload, rows[workload.name]) for workload in workloads]
 
 

@@ -27,6 +27,11 @@ def duration(nanoseconds: float) -> str:
     return f"{nanoseconds / 1e9:.3g} s"
 
 
+def amount(value: float, unit: str) -> str:
+    """Return a duration, or a number of bytes."""
+    return duration(value) if unit == "ns" else f"{value / 1e6:.0f} MB"
+
+
 def processor() -> str:
     """Return the model of the CPU, as far as the platform tells."""
     information = Path("/proc/cpuinfo")
@@ -59,12 +64,12 @@ def judged(value: float | None, target: float | None, first: float | None = None
     return f"{value:.2f}" + (MISSED if target is not None and value > target else ""), goal
 
 
-def time_cell(result: Measurement | None) -> str:
-    """Return the median time, or why there is none."""
+def time_cell(result: Measurement | None, unit: str = "ns") -> str:
+    """Return the median, or why there is none."""
     if result is None:
         return EMPTY
     if result.rounds and not result.problem:
-        return duration(result.median)
+        return amount(result.median, unit)
     return "failed" if result.problem.startswith("failed") else EMPTY
 
 
@@ -88,8 +93,16 @@ def time_rows(results: Results, names: Sequence[str]) -> Iterator[Sequence[str]]
     for workload, row in results:
         ours = row.get("pyrolite")
         versus_pyro4 = judged(paired_ratio(ours, row.get("pyro4")), workload.target, workload.first_target)
+        if workload.limit is not None:
+            too_much = ours is not None and ours.rounds and ours.median > workload.limit
+            versus_pyro4 = versus_pyro4[0] + (MISSED if too_much else ""), amount(workload.limit, workload.unit)
         versus_floor = judged(paired_ratio(ours, row.get("floor")), workload.floor_target)
-        yield [workload.title, *(time_cell(row.get(name)) for name in names), *versus_pyro4, *versus_floor]
+        yield [
+            workload.title,
+            *(time_cell(row.get(name), workload.unit) for name in names),
+            *versus_pyro4,
+            *versus_floor,
+        ]
 
 
 def memory_rows(results: Results, names: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -141,6 +154,7 @@ def target_summary(results: Results) -> str:
             (paired_ratio(ours, row.get("floor")), workload.floor_target),
             (ours.sender_memory, workload.sender_target),
             (ours.receiver_memory, workload.receiver_target),
+            (ours.median if ours.rounds else None, workload.limit),
         ]
     judged_checks = [value <= target for value, target in checks if value is not None and target is not None]
     return f"Targets met: {sum(judged_checks)} of {len(judged_checks)} (✗: missed)."

@@ -35,6 +35,13 @@ class Workload:
     sender_target: float | None = None
     receiver_target: float | None = None
     max_rounds: int = 1000  # in one pass, for what takes long
+    unit: str = "ns"  # or "bytes"
+    limit: float | None = None  # the highest value that pyrolite may have, whatever others have
+
+    @property
+    def once(self) -> bool:
+        """Tell if it is the same in all passes."""
+        return self.memory or self.unit == "bytes"
 
 
 THREAD_CALL_TARGETS = {
@@ -47,6 +54,7 @@ THREAD_CALL_TARGETS = {
 MULTIPLEX_CALL_TARGETS = {"serpent": 0.30, "marshal": 0.54, "json": None, "msgpack": None, "pickle": None}
 NESTED_TARGETS = {"serpent": 0.29, "marshal": 0.60, "json": 0.58, "msgpack": 0.63, "pickle": 0.63}
 ECHO_TARGETS = {"marshal": 0.40, "pickle": 0.70, "serpent": 0.60, "msgpack": None}
+NAME_TARGETS = {("lookup", "memory"): 0.55, ("register", "memory"): 0.45, ("lookup", "sql"): 0.40}
 LARGE_SERIALIZERS = ("pickle", "marshal", "msgpack")  # the ones that carry bytes as they are
 
 
@@ -152,13 +160,26 @@ def local_costs() -> Iterator[Workload]:
     yield Workload("construct", group, "Proxy(uri) made and dropped", "construct", target=0.40, all_peers=False)
     yield Workload("method-access", group, "proxy.method, not called", "method_access", target=0.80, all_peers=False)
     yield Workload("import", group, "import of the library", "import_library", target=0.70, max_rounds=3)
+    yield from name_servers()
+
+
+def name_servers() -> Iterator[Workload]:
+    """What the name server does, and how much memory names need."""
     group = "Name server"
     for storage in ("memory", "sql"):
         for action in ("lookup", "register"):
             yield Workload(
                 f"names-{action}-{storage}", group, f"{action}, {storage}", f"name_{action}",
-                Scenario(storage=storage), all_peers=False,
+                Scenario(storage=storage), target=NAME_TARGETS.get((action, storage)), all_peers=False,
             )  # fmt: skip
+    yield Workload(
+        "names-prefix-memory", group, "list the 100 names of a prefix out of 100,000", "name_prefix_list",
+        Scenario(storage="memory", names=100_000), target=0.15, all_peers=False,
+    )  # fmt: skip
+    yield Workload(
+        "names-million", group, "memory for 1,000,000 names with two pieces of metadata each", "name_memory",
+        unit="bytes", limit=400e6, all_peers=False, max_rounds=1,
+    )  # fmt: skip
 
 
 def all_workloads(idle: int, mebibytes: int, certificate: str, private_key: str) -> list[Workload]:

@@ -20,6 +20,8 @@ Run = Callable[[int], int]
 """Does that many units of work, returns the nanoseconds they took."""
 
 REGISTERED_NAMES = 100
+NAMES_IN_GROUP = 100
+MANY_NAMES = 1_000_000
 
 
 class UnsupportedError(Exception):
@@ -37,6 +39,7 @@ class Scenario:
     hmac: bool = False
     oneway_threaded: bool = True
     storage: str = ""  # "memory" or "sql": serve a name server instead of the service
+    names: int = 0  # that the name server has already, in groups of NAMES_IN_GROUP
     size: int = 0  # bytes of the large payload
     connections: int = 0  # idle connections beside the active one
     prefetch: int = 1  # stream items fetched at once, where the peer can
@@ -247,6 +250,14 @@ class Client(ABC):
         """Registering one of REGISTERED_NAMES names (again) at the name server."""
         raise UnsupportedError("no name server")
 
+    def name_prefix_list(self) -> Run:
+        """Asking the name server for the names of one of the groups that it has."""
+        raise UnsupportedError("no name server")
+
+    def name_memory(self) -> Run:
+        """Keeping MANY_NAMES names with two pieces of metadata each; returns bytes instead of nanoseconds."""
+        raise UnsupportedError("no name server")
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -287,6 +298,20 @@ def timed_import(module: str) -> Run:
         command = [sys.executable, "-c", program]
         outputs = [subprocess.run(command, check=True, capture_output=True).stdout for _ in range(units)]
         return sum(map(int, outputs))
+
+    return run
+
+
+def measured_memory(program: str) -> Run:
+    """Return the function that tells how many bytes a new interpreter has when it has run `program`, found out once."""
+    report = "\nprint(next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmRSS')))"
+    measured: list[int] = []
+
+    def run(units: int) -> int:
+        if not measured:
+            command = [sys.executable, "-c", program + report]
+            measured.append(1024 * int(subprocess.run(command, check=True, capture_output=True).stdout))
+        return measured[0] * units
 
     return run
 

@@ -53,6 +53,10 @@ class Pyro5Client(PyroClient):
         self.adopt(target)
         super().disconnect(target)
 
+    def storage_module(self) -> str:
+        """Pyro5 has it elsewhere."""
+        return "Pyro5.nameserver"
+
     def new_batch(self, target: Any) -> Any:
         """Pyro5 has a class for it."""
         return self.module.BatchProxy(target)

@@ -11,12 +11,33 @@ from itertools import cycle, repeat
 from time import perf_counter_ns
 from typing import Any, ClassVar
 
-from benchmarks.peers.base import REGISTERED_NAMES, Client, Run, Scenario, Server, timed
+from benchmarks.peers.base import (
+    MANY_NAMES,
+    NAMES_IN_GROUP,
+    REGISTERED_NAMES,
+    Client,
+    Run,
+    Scenario,
+    Server,
+    measured_memory,
+    timed,
+    verify,
+)
 from benchmarks.service import BATCH_SIZE, Service
 
 HOST = "127.0.0.1"
 OBJECT_ID = "benchmark"
 HMAC_KEY = b"benchmark key"
+
+#: Fills the storage in memory of a name server; the names are as long as those of real programs.
+KEEP_NAMES = f"""\
+from {{module}} import MemoryStorage
+storage = MemoryStorage()
+for number in range({MANY_NAMES}):
+    name, uri = f"service.group.object{{{{number:07}}}}", f"PYRO:obj_{{{{number:032x}}}}@host.example.net:4444"
+    storage[name] = uri, frozenset(("class:service.Object", f"zone:{{{{number % 100}}}}"))
+assert len(storage) == {MANY_NAMES}
+"""
 
 
 def configure(library: str, scenario: Scenario) -> Any:
@@ -69,6 +90,9 @@ class PyroServer(Server):
             self._directory = tempfile.mkdtemp()
             storage = f"sql:{self._directory}/names.sqlite"
         uri, daemon, _ = self.name_server_starter()(host=HOST, port=0, enableBroadcast=False, storage=storage)
+        for number in range(self.scenario.names):
+            name = f"benchmark.group{number // NAMES_IN_GROUP:06}.object{number:06}"
+            daemon.nameserver.storage[name] = f"PYRO:obj_{number:032x}@localhost:1", frozenset(("class:Object",))
         return uri, daemon
 
     def name_server_starter(self) -> Callable[..., tuple[Any, Any, Any]]:
@@ -171,6 +195,21 @@ class PyroClient(Client):
         """Look up the names in turn."""
         target, next_name = self._registered()
         return timed(lambda: target.lookup(next_name()))
+
+    def name_prefix_list(self) -> Run:
+        """List a group in the middle."""
+        target = self.open()
+        prefix = f"benchmark.group{self.scenario.names // NAMES_IN_GROUP // 2:06}."
+        verify(len(target.list(prefix=prefix)), NAMES_IN_GROUP)
+        return timed(lambda: target.list(prefix=prefix))
+
+    def name_memory(self) -> Run:
+        """The storage alone, in a process of its own."""
+        return measured_memory(KEEP_NAMES.format(module=self.storage_module()))
+
+    def storage_module(self) -> str:
+        """Return the module that has the storage in memory."""
+        return f"{self.library}.naming"
 
     def name_register(self) -> Run:
         """Register the names in turn."""
