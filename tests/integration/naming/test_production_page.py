@@ -95,5 +95,6 @@ def test_page_is_complete() -> None:
     for part in (
         "systemd-analyze verify", "ExecStart=", "sql:", "postgresql://", "redis://", "PYRO_NS_HOST=192.168.1.10,",
         "PYRO_SSL=1", ".backup(", "pg_dump", "--rdb", "register_ns(", "--ttl", "PYRO_NS_AUTOCLEAN=", "--wait",
+        "_pyroWait(", "locateNS(timeout=",
     ):  # fmt: skip
         assert part in commands
