@@ -90,7 +90,7 @@ def _meanings() -> dict[str, str]:
             names, *columns = (cell.strip() for cell in line.strip("|").split("|"))
             for name in names.split(","):
                 if _NAME.fullmatch(name.strip()):
-                    found[name.strip()] = columns[-1]
+                    found[name.strip()] = columns[-1].replace("[BETTER] ", "")
     return found
 
 
