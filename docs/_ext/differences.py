@@ -49,16 +49,16 @@ def differences(chapter: str) -> Iterator[tuple[str, str]]:
 
 
 def _requirements(chapter: str) -> Iterator[tuple[str, str]]:
-    """Id and text of each paragraph or list item that begins with an id."""
+    """Id and text of each paragraph or list item after the first id; what has no id goes on with the one before."""
     name, lines = "", list[str]()
     for line in [*chapter.splitlines(), ""]:
         begin = _BEGIN.match(line)
-        if name and (begin or not line.strip() or line.startswith(("- ", "#", "|", "```"))):
+        if lines and (begin or not line.strip() or line.startswith(("- ", "#", "|", "```"))):
             yield name, " ".join(lines)
-            name = ""
+            lines = []
         if begin:
             name, lines = begin[1], [line[begin.end() :].strip()]
-        elif name:
+        elif name and line.strip() and not line.startswith(("#", "|", "```")):
             lines.append(line.strip())
 
 
