@@ -1,7 +1,7 @@
 # For those whose fingers type make; everything is done by ./run. ARGS are passed on: make test ARGS="tests/unit -x"
 
 .DEFAULT_GOAL := help
-TARGETS := demo test quick soak lint format types docs package coverage all setup clean
+TARGETS := demo example test quick soak lint format types docs package coverage all setup clean
 
 .PHONY: help $(TARGETS)
 
