@@ -117,8 +117,8 @@ class Converter:
     __slots__ = ("convert", "serpent_too")
 
     def __init__(self, convert: Callable[[Any], Any], serpent_too: bool) -> None:
-        self.convert = convert
-        self.serpent_too = serpent_too
+        self.convert: Callable[[Any], Any] = convert
+        self.serpent_too: bool = serpent_too
 
 
 #: Users' converters of instances into dicts.
