@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite import lazily
 from pyrolite.configuration import config
+from pyrolite.pieces import Pieces
 from pyrolite.serializers import serpent_reader, serpent_writer
 from pyrolite.serializers.base import SerializerBase
 from pyrolite.serializers.classes import Recreator
@@ -38,11 +39,11 @@ class SerpentSerializer(SerializerBase):
 
     _read = staticmethod(serpent_reader.loads)
 
-    def _encode(self, data: Any) -> bytes:
+    def _encode(self, data: Any) -> bytes | Pieces:
         bytes_repr = config.SERPENT_BYTES_REPR
         if not self._hooked:
             text = serpent_writer.dumps(data)
-            if text is not None and not (bytes_repr and _BYTES_MARK in text):
+            if text is not None and not (bytes_repr and _BYTES_MARK in bytes(text)):
                 return text
         graph = GraphConverter(_ATOMS, self._hookable, self._hooked, self._simpler, _key, sets=True).convert(data)
         text = None if bytes_repr else serpent_writer.dumps(graph)

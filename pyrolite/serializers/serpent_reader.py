@@ -22,6 +22,7 @@ from typing import Any, Final
 from pyrolite import lazily
 from pyrolite.serializers import literal_reader
 from pyrolite.serializers.literal_reader import MAX_DEPTH, check_keys
+from pyrolite.serializers.serpent_base64 import cut_out, put_back
 
 __all__ = ["MAX_DEPTH", "loads"]
 
@@ -33,7 +34,7 @@ _READ_ERRORS: Final = (ValueError, TypeError, OverflowError)
 _HEADER: Final = "# serpent utf-8 python3.2\n"
 
 
-def loads(data: bytes | bytearray | memoryview | str) -> Any:
+def loads(data: bytes | bytearray | memoryview | str) -> Any:  # noqa: PLR0911 - the quick ways out
     """Read one Python literal in UTF-8, with or without header line, as ``serpent.loads`` does ([SER-18]).
 
     What is read and what is refused is the same as with ``serpent.loads``, except that these are refused: more than
@@ -46,8 +47,10 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
 
     Thread safety: no state is shared.
     """
+    if type(data) is not bytes:
+        return _loads_other(data)
     try:
-        text = data if isinstance(data, str) else str(data, "utf-8")
+        text = str(data, "utf-8")
         if text.startswith(_HEADER_OF_CALL):
             if (flat := _is_flat_call(text)) is not None and (found := _read_flat_call(*flat.groups())) is not None:
                 return found
@@ -71,6 +74,20 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
             return _read_exactly(text)
     except _READ_ERRORS as error:
         raise ValueError(f"{_REFUSED}: {error}") from error
+
+
+def _loads_other(data: bytes | bytearray | memoryview | str) -> Any:
+    """Read what is not exactly bytes; large payloads come as a view."""
+    if type(data) is memoryview and (cut := cut_out(data)) is not None:
+        text, base64 = cut
+        value = loads(text.encode())
+        if put_back(value, base64):
+            return value
+    try:
+        encoded = data.encode() if isinstance(data, str) else bytes(memoryview(data))
+    except (TypeError, UnicodeEncodeError) as error:
+        raise ValueError(f"{_REFUSED}: {error}") from error
+    return loads(encoded)
 
 
 def _read_exactly(text: str) -> Any:

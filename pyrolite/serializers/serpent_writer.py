@@ -8,9 +8,13 @@ Everything that needs serpent's own machinery (other classes, and every graph th
 from __future__ import annotations
 
 import sys
+import threading
 from binascii import b2a_base64
 from collections.abc import Callable, Collection
 from typing import Any, Final
+
+from pyrolite.pieces import LARGE, Pieces
+from pyrolite.serializers.serpent_base64 import is_plain_base64
 
 HEADER: Final = "# serpent utf-8 python3.2\n"
 #: The name of the method in a request that is a batch.
@@ -24,8 +28,10 @@ _NUMBER_TYPES: Final = frozenset({float, int, bool})
 _MISFIT_ERRORS: Final = (KeyError, ValueError, TypeError, RuntimeError, BufferError)
 
 
-def dumps(obj: Any) -> bytes | None:
+def dumps(obj: Any) -> bytes | Pieces | None:
     """Write ``obj`` as serpent text, header line included; None when the serpent package has to do it ([SER-18]).
+
+    Large bytes become pieces of their own.
 
     None stands for: an object whose type is not exactly one of None, bool, int, float, str, complex, bytes, bytearray,
     memoryview, list, tuple, dict, set, frozenset; a key or set element that serpent refuses; a circular reference;
@@ -41,12 +47,55 @@ def dumps(obj: Any) -> bytes | None:
             fourth = "{}" if type(fourth) is dict and not fourth else _WRITERS[type(fourth)](fourth)
             text = f"{HEADER}({first!r},{second!r},{third},{fourth})"
         else:
-            text = HEADER + _WRITERS[type(obj)](obj)
+            text = HEADER + _RESULT_WRITERS[type(obj)](obj)
     except _MISFIT_ERRORS:  # RuntimeError: RecursionError, or the graph was changed by another thread
         return None
+    except _LargeError:
+        return _dumps_in_pieces(obj)
     if len(text) > 400 and text.count("[") + text.count("(") + text.count("{") > 200 and _too_deep(obj):
         return None
     return text.encode()
+
+
+class _LargeError(Exception):
+    """There are large bytes, and nowhere to put them."""
+
+
+class _Large(threading.local):
+    """Where this thread puts the base64 that belongs where NUL characters are in its text."""
+
+    found: list[bytes] | None = None
+
+
+_large: Final = _Large()
+
+
+def _dumps_in_pieces(obj: Any) -> Pieces | None:
+    """As `dumps`, with large bytes in the graph."""
+    found = _large.found = []
+    try:
+        text = dumps(obj)
+    finally:
+        _large.found = None
+    if text is None:
+        return None
+    around = bytes(text).split(b"\0")
+    pieces = [around[0]]
+    for base64, piece in zip(found, around[1:], strict=True):
+        pieces += (base64, piece)
+    return Pieces(pieces)
+
+
+def _put_aside(encode: Callable[[Any], bytes], value: Any) -> str:
+    """Keep large base64 for `_dumps_in_pieces`; gives what stands for it in the text."""
+    if _large.found is None:
+        raise _LargeError
+    _large.found.append(encode(value))
+    return "\0"
+
+
+def _base64(value: bytes | bytearray | memoryview) -> bytes:
+    return b2a_base64(value, newline=False)
 
 
 def _too_deep(obj: Any) -> bool:
@@ -84,7 +133,8 @@ def _write_complex(value: complex) -> str:
 
 
 def _write_bytes(value: bytes | bytearray | memoryview) -> str:
-    return "{'data': '" + b2a_base64(value, newline=False).decode("ascii") + "', 'encoding': 'base64'}"
+    text = _put_aside(_base64, value) if len(value) >= LARGE else _base64(value).decode("ascii")
+    return "{'data': '" + text + "', 'encoding': 'base64'}"
 
 
 def _write_items(items: Collection[Any]) -> str:
@@ -143,6 +193,19 @@ def _write_calls(calls: list[Any]) -> str:
     )
 
 
+def _write_result(value: dict[Any, Any]) -> str:
+    """Write a dict that may be what bytes were received as."""
+    if (
+        len(value) == 2
+        and type(text := value.get("data")) is str
+        and len(text) >= LARGE
+        and [*value.items()][1] == ("encoding", "base64")
+        and is_plain_base64(text)
+    ):
+        return "{'data':'" + _put_aside(str.encode, text) + "','encoding':'base64'}"
+    return _write_dict(value)
+
+
 def _write_set(value: set[Any] | frozenset[Any]) -> str:
     if not value:
         return "()"  # there is no literal for an empty set
@@ -167,5 +230,6 @@ _WRITERS: Final[dict[type, Callable[[Any], str]]] = {
     set: _write_set,
     frozenset: _write_set,
 }
+_RESULT_WRITERS: Final = {**_WRITERS, dict: _write_result}
 # What serpent lets pass as a key or as an element of a set.
 _KEY_WRITERS: Final = {kind: _WRITERS[kind] for kind in (bool, int, float, complex, str, bytes, tuple)}
