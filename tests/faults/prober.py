@@ -19,8 +19,8 @@ from pyrolite import Proxy, config
 
 #: Seconds between two calls.
 INTERVAL = 0.002
-#: Calls in a phase before another one begins, if they do not take too long.
-ENOUGH = 30
+#: Calls in a phase before another one begins and before the end, if they do not take too long.
+ENOUGH, LAST = 30, 5
 PATIENCE = 10.0
 
 
@@ -66,12 +66,16 @@ class Prober:
 
     def change_to(self, phase: str) -> None:
         """File what follows under another name, after enough calls of the phase before."""
-        deadline = time.monotonic() + PATIENCE
-        while len(self._times.get(self.phase, ())) < ENOUGH and time.monotonic() < deadline:
-            time.sleep(INTERVAL)
+        self._await_calls(ENOUGH)
         self.phase = phase
 
+    def _await_calls(self, count: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while len(self._times.get(self.phase, ())) < count and time.monotonic() < deadline:
+            time.sleep(INTERVAL)
+
     def stop(self) -> dict[str, Any]:
+        self._await_calls(LAST)
         self._stopped = True
         self._thread.join(25)
         figures = {phase: summary(times) for phase, times in self._times.items()}
