@@ -12,6 +12,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 _ID = re.compile(r"\[([A-Z][A-Z0-9]*-\d+)\]")
+#: Some requirements are part of the text of another one.
+_INNER = re.compile(rf"\[BETTER(?:, optional)?\] {_ID.pattern}")
 _CHAPTERS = "specification/"
 
 
@@ -37,9 +39,9 @@ def mark_requirements(app: Sphinx, doctree: nodes.document) -> None:
         return
     places = _places(app.env)
     for text in _texts(doctree):
-        match = _ID.match(text.astext())
         begins = isinstance(text.parent, nodes.paragraph) and text.parent.index(text) == 0
-        if match and begins and match[1] not in places:
+        match = (_ID.match(text.astext()) if begins else None) or _INNER.search(text.astext())
+        if match and match[1] not in places:
             text.parent["ids"].append(match[1].lower())
             places[match[1]] = docname
 
