@@ -39,14 +39,14 @@ T = TypeVar("T")
 
 
 def module(name: str, room: dict[str, Any], variable: str = "") -> Any:
-    """What stands for a module until something of it is used; the module itself when it is loaded already.
+    """What stands for a module until something of it is used.
 
     Args:
         name: of the module.
         room: the ``globals()`` of who uses it.
         variable: what the module is called there; without one, by its name.
     """
-    return sys.modules.get(name) or _StandIn(variable or name, room, lambda: load(name))
+    return _StandIn(variable or name, room, lambda: load(name))
 
 
 def value(variable: str, room: dict[str, Any], make: Callable[[], T]) -> T:

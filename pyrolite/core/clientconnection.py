@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -12,6 +11,7 @@ from pyrolite.core.wirelog import log_frame, log_sent
 from pyrolite.errors import CommunicationError, MessageTooLargeError, ProtocolError, SecurityError, SerializeError
 from pyrolite.net import sockets, tls
 from pyrolite.net.connection import SocketConnection
+from pyrolite.net.tlssockets import is_tls
 from pyrolite.serializers import get_serializer_by_id
 from pyrolite.wire import v48
 from pyrolite.wire.message import (
@@ -26,6 +26,8 @@ from pyrolite.wire.message import (
 )
 
 if TYPE_CHECKING:
+    import ssl
+
     from pyrolite.configuration import Configuration
     from pyrolite.core.uri import URI
     from pyrolite.serializers import SerializerBase
@@ -96,7 +98,7 @@ def open_connection(
     except Exception as error:
         raise CommunicationError(f"cannot connect to {shown}: {error}") from error
     if log.isEnabledFor(logging.DEBUG):
-        encrypted = "SSL" if isinstance(sock, ssl.SSLSocket) else "unencrypted"
+        encrypted = "SSL" if is_tls(sock) else "unencrypted"
         log.debug("connected to %s - %s - %s", uri, connection.family(), encrypted, extra={"peer": location})
     return welcome
 

@@ -33,6 +33,7 @@ from pyrolite.errors import (
 )
 from pyrolite.net import forks
 from pyrolite.net.connection import SocketConnection
+from pyrolite.net.tlssockets import is_tls
 from pyrolite.serializers import _serializers, get_serializer, register_library_class
 from pyrolite.wire.message import (
     FLAGS_BATCH,
@@ -350,9 +351,7 @@ class Proxy:
 
     def _pyroUseSocket(self, sock: socket.socket) -> None:
         """Use a socket of the user's, on which no handshake takes place ([PRX-40])."""
-        import ssl  # noqa: PLC0415 - loaded by the network room already; here it is only needed in this rare case
-
-        if self._pyroConfig.SSL and not isinstance(sock, ssl.SSLSocket):
+        if self._pyroConfig.SSL and not is_tls(sock):
             raise OSError("SSL configured for Pyro but existing socket is not a SSL socket")
         connection = SocketConnection(sock, self._pyroUri.object, keep_open=True)
         if self._pyroTimeout:

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import math
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -28,6 +27,7 @@ from pyrolite.errors import (
     TimeoutError,  # noqa: A004 - [ERR-2]
 )
 from pyrolite.net import sockets
+from pyrolite.net.tlssockets import is_tls_error
 
 if TYPE_CHECKING:
     import random
@@ -179,7 +179,7 @@ def reason(error: BaseException) -> str:
         causes.append(cause)
     for cause in reversed(causes):
         text = " ".join(str(cause).split())
-        if isinstance(cause, ssl.SSLError):
+        if is_tls_error(cause):
             return f"TLS: {getattr(cause, 'verify_message', '') or cause.reason or text}"
         if isinstance(cause, ConnectionRefusedError):
             return "refused"

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import select
 import socket
-import ssl
 import struct
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net import lingering, sockets
+from pyrolite.net.tlssockets import is_tls, would_block
 from pyrolite.pieces import LARGE, Pieces
 from pyrolite.wire.framing import FrameReader
 from pyrolite.wire.message import Buffer, Frame, Payload
@@ -47,8 +47,6 @@ _WAIT_ALL: Final[int] = 0 if sys.platform == "win32" else getattr(socket, "MSG_W
 #: Whether one system call can send several pieces of memory, and how many it takes for sure.
 _HAS_SENDMSG: Final[bool] = hasattr(socket.socket, "sendmsg")
 _MOST_PIECES: Final = 16
-
-_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class SocketConnection:
@@ -111,7 +109,7 @@ class SocketConnection:
         #: bytes that are queued because the other end has not taken them yet
         self.output_pending: int = 0
         self._reader = FrameReader()
-        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._tls = is_tls(sock)
         self._instances: dict[type, Any] | None = None
         self._resources: weakref.WeakSet[Any] | None = None
         self._queueing = False
@@ -197,7 +195,7 @@ class SocketConnection:
 
     def _recv_again(self, error: OSError) -> bytes:
         """A receive failed with ``error``: wait and repeat if nothing was there yet, else raise what it means."""
-        while isinstance(error, _WOULD_BLOCK):
+        while isinstance(error, would_block()):
             # the kernel's receive timeout of an idle-aware server, or a non-blocking socket
             wait = self.on_stall or self._wait_for_socket
             if not wait(self.getTimeout() or None):
@@ -368,7 +366,7 @@ class SocketConnection:
                 # bytes that the TLS layer has decrypted already cause no further event of the selector ([SRV-39])
                 if not self._tls or not self.sock.pending():  # type: ignore[attr-defined]
                     break
-        except _WOULD_BLOCK:
+        except would_block():
             pass
         except OSError as error:
             log.debug("connection %r lost: %s", self.peer_address, error)
@@ -407,7 +405,7 @@ class SocketConnection:
         while not self.on_full():
             try:
                 rest = rest[self.sock.send(rest) :]
-            except _WOULD_BLOCK:
+            except would_block():
                 continue
             except OSError as error:
                 raise ConnectionClosedError(f"sending: connection lost: {error}") from error
@@ -483,7 +481,7 @@ class SocketConnection:
         if not self._output:
             try:
                 sent = self.sock.send(data, 0 if self._tls else _DONT_WAIT)
-            except _WOULD_BLOCK:
+            except would_block():
                 sent = 0
             except OSError as error:
                 self.eof = True
@@ -513,7 +511,7 @@ class SocketConnection:
                     output.popleft()
                 else:
                     output[0] = output[0][sent:]
-        except _WOULD_BLOCK:
+        except would_block():
             return False
         except OSError as error:
             self.eof = True
@@ -619,7 +617,7 @@ class SocketConnection:
 
     def getpeercert(self) -> dict[str, Any] | None:
         """The other end's certificate as the ssl module gives it; None without TLS or certificate."""
-        if isinstance(self.sock, ssl.SSLSocket):
+        if is_tls(self.sock):
             return self.sock.getpeercert()
         return None
 

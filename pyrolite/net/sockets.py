@@ -6,14 +6,17 @@ import contextlib
 import errno
 import select
 import socket
-import ssl
 import sys
 import time
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pyrolite.configuration import config
 from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net.addresses import SocketAddress, getInterfaceAddress, getIpAddress, getIpVersion, lookup
+from pyrolite.net.tlssockets import is_tls, is_tls_error, wants_reading, wants_writing
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = [
     "ERRNO_BADF",
@@ -350,7 +353,7 @@ def receiveData(sock: socket.socket, size: int) -> bytes:
 
     Thread safety: one thread at a time for one socket.
     """
-    flags = _MSG_WAITALL if config.USE_MSG_WAITALL and not isinstance(sock, ssl.SSLSocket) else 0
+    flags = _MSG_WAITALL if config.USE_MSG_WAITALL and not is_tls(sock) else 0
     buffer = bytearray(min(size, MAX_AHEAD))
     arrived, delay = 0, FIRST_DELAY
     while arrived < size:
@@ -410,8 +413,8 @@ def sendData(sock: socket.socket, data: bytes | bytearray | memoryview) -> None:
 
 def is_retryable(error: OSError) -> bool:
     """Whether the operation that failed with ``error`` just has to be repeated later."""
-    if isinstance(error, ssl.SSLError):  # these have numbers of their own
-        return isinstance(error, (ssl.SSLWantReadError, ssl.SSLWantWriteError))
+    if is_tls_error(error):
+        return wants_reading(error) or wants_writing(error)
     return error.errno in ERRNO_RETRIES
 
 
@@ -441,9 +444,9 @@ def peer_has_ended(sock: Any) -> bool:
 
 def _pause(sock: socket.socket, error: OSError, reading: bool, delay: float) -> float:
     """Wait until the socket is ready after ``error``, at most ``delay`` seconds; gives the next delay."""
-    if isinstance(error, (ssl.SSLWantReadError, ssl.SSLWantWriteError)):
-        reading = isinstance(error, ssl.SSLWantReadError)
-    if not isinstance(error, (BlockingIOError, ssl.SSLError)):
+    if wants_reading(error) or wants_writing(error):
+        reading = wants_reading(error)
+    if not isinstance(error, BlockingIOError) and not is_tls_error(error):
         time.sleep(delay)
     elif hasattr(select, "poll"):
         event = select.POLLIN if reading else select.POLLOUT

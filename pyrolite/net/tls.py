@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -12,8 +11,10 @@ from pyrolite.configuration import Configuration, config
 
 if TYPE_CHECKING:
     import pathlib
+    import ssl
 else:
     pathlib = lazily.module("pathlib", globals())
+    ssl = lazily.module("ssl", globals())
 
 __all__ = ["client_context", "getSSLcontext", "server_context"]
 

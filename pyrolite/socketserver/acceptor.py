@@ -8,15 +8,17 @@ import logging
 import math
 import os
 import socket
-import ssl
 import stat
 import sys
 import time
 from collections.abc import Collection
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pyrolite.configuration import Configuration
 from pyrolite.net import sockets, tls
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Acceptor", "SilentOnes"]
 

@@ -7,12 +7,12 @@ import functools
 import logging
 import selectors
 import socket
-import ssl
 import threading
 from typing import Any, Final, Protocol
 
 from pyrolite.errors import TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net.connection import SocketConnection
+from pyrolite.net.tlssockets import is_tls, wants_reading, wants_writing
 from pyrolite.socketserver.interface import configuration_of, log_connection_end, run_disconnect_hook
 from pyrolite.socketserver.threadpool import Worker
 
@@ -85,7 +85,7 @@ class ClientConnectionJob:
         self.timeout: float = timeout
         self.handshaken: bool = False
         #: the TLS negotiation is not complete
-        self.tls_pending: bool = host is not None and isinstance(clientSocket, ssl.SSLSocket)
+        self.tls_pending: bool = host is not None and is_tls(clientSocket)
         #: why a worker has to end the connection, which runs hooks of user code; None: it need not
         self.failure: Exception | None = None
         #: bytes of an incomplete message that had arrived when its time began to run in the lobby; None: there is none
@@ -227,13 +227,15 @@ class ClientConnectionJob:
             OSError: the negotiation failed (ssl.SSLError is one).
         """
         sock = self.csock.sock
-        assert isinstance(sock, ssl.SSLSocket)
+        assert is_tls(sock)
         try:
             sock.do_handshake()
-        except ssl.SSLWantReadError:
-            return selectors.EVENT_READ
-        except ssl.SSLWantWriteError:
-            return selectors.EVENT_WRITE
+        except OSError as error:
+            if wants_reading(error):
+                return selectors.EVENT_READ
+            if wants_writing(error):
+                return selectors.EVENT_WRITE
+            raise
         self.tls_pending = False
         return 0
 

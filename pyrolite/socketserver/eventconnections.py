@@ -12,7 +12,6 @@ import logging
 import math
 import selectors
 import socket
-import ssl
 import time
 from collections import OrderedDict
 from typing import Any, Final, Protocol, TypeAlias
@@ -20,6 +19,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from pyrolite.configuration import Configuration
 from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net.connection import MINIMUM_PROGRESS, SocketConnection
+from pyrolite.net.tlssockets import is_tls, wants_reading, wants_writing
 from pyrolite.socketserver.acceptor import SilentOnes
 from pyrolite.socketserver.interface import (
     DENIAL_WAIT,
@@ -124,7 +124,7 @@ class EventConnections:
             self.total += 1
         self._open.add(conn)
         self._pending[conn] = time.monotonic() + patience
-        if isinstance(sock, ssl.SSLSocket):
+        if is_tls(sock):
             self._negotiating.add(conn)
         self._owner.watch_new(conn)
         if len(self._pending) > MAX_PENDING:
@@ -261,16 +261,13 @@ class EventConnections:
 
     def _negotiate(self, conn: SocketConnection) -> bool:
         """Go on with the TLS negotiation; True when it is complete."""
-        assert isinstance(conn.sock, ssl.SSLSocket)
+        assert is_tls(conn.sock)
         try:
             conn.sock.do_handshake()
-        except ssl.SSLWantReadError:
-            self._owner.watch(conn, _READ)
-            return False
-        except ssl.SSLWantWriteError:
-            self._owner.watch(conn, _WRITE)
-            return False
         except OSError as error:
+            if wants_reading(error) or wants_writing(error):
+                self._owner.watch(conn, _READ if wants_reading(error) else _WRITE)
+                return False
             raise ConnectionClosedError(f"TLS negotiation failed: {error}") from error
         self._negotiating.discard(conn)
         self._owner.watch(conn, _READ)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from pyrolite.configuration import Configuration
 from pyrolite.errors import PyroError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net.connection import SocketConnection
+from pyrolite.net.tlssockets import is_tls
 from pyrolite.socketserver.interface import (
     DEFAULT_DRAIN,
     configuration_of,
@@ -56,7 +56,7 @@ class SocketServer_ExistingConnection:
         """
         connected_socket.getpeername()  # raises if it is not connected
         self._config = configuration_of(daemon)
-        if self._config.SSL and not isinstance(connected_socket, ssl.SSLSocket):
+        if self._config.SSL and not is_tls(connected_socket):
             raise OSError("SSL configured for Pyro but existing socket is not a SSL socket")
         self.daemon = daemon
         self.sock = connected_socket
