@@ -246,8 +246,8 @@ class Leases:
             if entry is not None and lease is not None and lease.tag != text and not self._ended(lease):
                 self._note(name, lease, self._left(lease))  # renewed elsewhere
                 return
-            if entry is not None and lease is not None:
-                self._names.discard((name,), uri=entry[0])
+            # another name server may renew it in just this moment
+            if entry is not None and lease is not None and self._names.discard_entry(name, entry):
                 log.info("the lease of %r has ended: unregistered %r", name, entry[0])
         self._known.pop(name, None)
         if self._beside is not None:
@@ -258,7 +258,7 @@ class Leases:
         entry = self._names.entry(name)
         lease = None if entry is None else _lease_in(entry[1])
         if entry is not None and lease is not None and self._ended(lease):
-            self._names.discard((name,), uri=entry[0])
+            self._names.discard_entry(name, entry)
 
     def close(self) -> None:
         """Release the journal beside a dbm file; may be repeated."""

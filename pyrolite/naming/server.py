@@ -162,17 +162,24 @@ class NameServer:
         return self._remove_matching(regex) if regex else 0
 
     def _remove_matching(self, regex: str) -> int:
-        """Expressions are matched while nothing is locked; names that come meanwhile are matched in another round."""
+        """Expressions are matched while nothing is locked, except for the few names that come in the last moment."""
         pattern = checked_pattern(regex)
         seen: set[str] = set()
         matching: set[str] = set()
-        for _ in range(_ROUNDS):
-            new = [name for name in self._candidates(pattern) if name not in seen]
-            if not new:
-                break
+
+        def select(names: Iterable[str]) -> set[str]:
+            candidates = set(names)
+            new = candidates - seen
             matching.update(pattern.matching(new))
             seen.update(new)
-        return self._names.discard(matching - _KEPT)
+            return (matching & candidates) - _KEPT
+
+        for _ in range(_ROUNDS):
+            known = len(seen)
+            select(self._candidates(pattern))
+            if len(seen) == known:
+                break
+        return self._names.discard_selected(pattern.prefix, select)
 
     def _candidates(self, pattern: CheckedPattern, *, metadata: bool = False) -> dict[str, Entry]:
         """The entries among which those are that match."""

@@ -92,6 +92,29 @@ class StorageMachine(RuleBasedStateMachine):
         for name in known:
             del self.model[name]
 
+    @rule(prefix=names, wanted=st.lists(names, max_size=4))
+    def discard_selected(self, prefix: str, wanted: list[str]) -> None:
+        offered = {name for name in self.model if name.startswith(prefix)}
+        known = offered & set(wanted)
+
+        def select(candidates: Any) -> set[str]:
+            assert set(candidates) <= offered
+            return set(wanted) & set(candidates)
+
+        assert self.names.discard_selected(prefix, select) == len(known)
+        for name in known:
+            del self.model[name]
+
+    @rule(name=names, uri=uris, metadata=tags)
+    def discard_entry(self, name: str, uri: str, metadata: frozenset[str]) -> None:
+        entry = uri, self.kept(metadata)
+        if name in self.model and len(metadata) % 2:
+            entry = self.model[name]
+        same = self.model.get(name) == entry
+        assert self.names.discard_entry(name, entry) is same
+        if same:
+            del self.model[name]
+
     @rule()
     def clear(self) -> None:
         self.storage.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 __all__ = ["NO_METADATA", "Entry", "Listing", "Storage", "as_storage", "end_of_prefix", "entry_of", "listing_of"]
@@ -147,6 +147,19 @@ class Storage(MutableMapping[str, Entry]):
         """Remove what `with_metadata` finds except those to ``keep``; returns how many were removed."""
         with self._lock:
             return self.discard([name for name in self.with_metadata(all_of, any_of) if name not in keep])
+
+    def discard_selected(self, prefix: str, select: Callable[[Iterable[str]], Collection[str]]) -> int:
+        """Remove those of the names that start with ``prefix`` which ``select`` returns; returns how many were removed.
+
+        It may be called several times, and has to be quick, because nobody can store anything meanwhile.
+        """
+        with self._lock:
+            return self.discard(select(self.with_prefix(prefix, metadata=False)))
+
+    def discard_entry(self, name: str, entry: Entry) -> bool:
+        """Remove a name if it still has exactly this entry; returns whether it had."""
+        with self._lock:
+            return self.entry(name) == entry and self.discard((name,)) == 1
 
     def with_prefix(self, prefix: str, *, metadata: bool = True) -> dict[str, Entry]:
         """The entries whose name starts with ``prefix``; metadata may be left out when not asked for."""

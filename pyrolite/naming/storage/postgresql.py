@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -245,6 +245,20 @@ class PostgresqlStorage(SharedStorage):
     def _discard_metadata(self, all_of: frozenset[str], any_of: frozenset[str], keep: list[str]) -> int:
         condition, parameters = _having(all_of, any_of)
         return self._delete("remove_items", f"{condition} AND name <> ALL(%s)", *parameters, keep)
+
+    def _discard_selected(self, prefix: str, select: Callable[[Iterable[str]], Collection[str]]) -> int:
+        condition, parameters = _in_prefix(prefix)
+        with self._errors("remove_items"), self._connection() as connection, connection.transaction():
+            # others can read, but not store anything
+            connection.execute("LOCK TABLE pyrolite_names IN SHARE ROW EXCLUSIVE MODE")
+            statement = f"SELECT name FROM pyrolite_names WHERE {condition}"  # noqa: S608
+            names = [row[0] for row in connection.execute(statement.encode("utf-8"), parameters)]
+            selected = list(select(names))
+            return connection.execute("DELETE FROM pyrolite_names WHERE name = ANY(%s)", (selected,)).rowcount
+
+    def _discard_entry(self, name: str, entry: Entry) -> bool:
+        condition = "name = %s AND uri = %s AND metadata = %s::text[]"
+        return self._delete("remove_items", condition, name, entry[0], sorted(entry[1])) == 1
 
     def _with_prefix(self, prefix: str) -> dict[str, Entry]:
         condition, parameters = _in_prefix(prefix)

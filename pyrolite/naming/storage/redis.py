@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 
 import redis
@@ -30,6 +30,9 @@ log: logging.Logger = logging.getLogger("pyrolite.naming_storage")
 ENTRIES: Final = "{pyrolite}:entries"
 NAMES: Final = "{pyrolite}:names"
 TAGGED: Final = "{pyrolite}:tagged:"
+_KEYS: Final = (ENTRIES, NAMES, TAGGED)
+#: How often what is to be removed is selected anew when others have stored something meanwhile.
+ATTEMPTS: Final = 50
 
 #: An entry is the JSON list of its metadata, a line feed, and its URI. Lists of names come as JSON, too.
 _COMMON: Final = """
@@ -142,6 +145,11 @@ _SCRIPTS: Final = {
         end
         return removed
     """,
+    "discard_entry": """
+        if redis.call('HGET', entries, ARGV[1]) ~= ARGV[2] then return 0 end
+        remove(ARGV[1], ARGV[2])
+        return 1
+    """,
     "discard_prefix": """
         local names = redis.call('ZRANGEBYLEX', order, ARGV[1], ARGV[2])
         return remove_all(names, set_of(cjson.decode(ARGV[3])))
@@ -220,7 +228,7 @@ class RedisStorage(SharedStorage):
     def _run(self, operation: str, script: str, *arguments: str | bytes) -> Any:
         with self._errors(operation):
             encoded = [text.encode("utf-8") if isinstance(text, str) else text for text in arguments]
-            return self._scripts[script](keys=[ENTRIES, NAMES, TAGGED], args=encoded)
+            return self._scripts[script](keys=_KEYS, args=encoded)
 
     def close(self) -> None:
         """Close all connections; may be repeated."""
@@ -236,7 +244,7 @@ class RedisStorage(SharedStorage):
         return None if value is None else _entry(value)
 
     def _put(self, name: str, uri: str, metadata: frozenset[str], *, safe: bool) -> bool:
-        return bool(self._run("setitem", "put", name, f"{_json(sorted(metadata))}\n{uri}", "1" if safe else "0"))
+        return bool(self._run("setitem", "put", name, _value((uri, metadata)), "1" if safe else "0"))
 
     def _put_metadata(self, name: str, metadata: frozenset[str]) -> bool:
         return bool(self._run("setitem", "put_metadata", name, _json(sorted(metadata))))
@@ -249,6 +257,24 @@ class RedisStorage(SharedStorage):
 
     def _discard_metadata(self, all_of: frozenset[str], any_of: frozenset[str], keep: list[str]) -> int:
         return int(self._run("remove_items", "discard_metadata", _json(all_of), _json(any_of), _json(keep)))
+
+    def _discard_selected(self, prefix: str, select: Callable[[Iterable[str]], Collection[str]]) -> int:
+        operation = "remove_items"
+        lowest, highest = _in_prefix(operation, prefix)
+        with self._errors(operation), self._client.pipeline() as opened:
+            pipeline: Any = opened
+            for _ in range(ATTEMPTS):
+                pipeline.watch(NAMES)
+                names = [name.decode("utf-8") for name in pipeline.zrangebylex(NAMES, lowest, highest)]
+                selected = _json(select(names))
+                pipeline.multi()
+                self._scripts["discard"](keys=_KEYS, args=[selected.encode("utf-8")], client=pipeline)
+                with contextlib.suppress(redis.WatchError):  # names have come or gone meanwhile
+                    return int(pipeline.execute()[-1])
+        return self._discard(operation, json.loads(selected), None)  # there is no moment without somebody who registers
+
+    def _discard_entry(self, name: str, entry: Entry) -> bool:
+        return bool(self._run("remove_items", "discard_entry", name, _value(entry)))
 
     def _with_prefix(self, prefix: str) -> dict[str, Entry]:
         operation = "optimized_prefix_list"
@@ -308,6 +334,10 @@ def _is(error: Exception, kind: str | type[Exception]) -> bool:
 
 def _json(texts: Iterable[str]) -> str:
     return json.dumps(list(texts), ensure_ascii=False)
+
+
+def _value(entry: Entry) -> str:
+    return f"{_json(sorted(entry[1]))}\n{entry[0]}"
 
 
 def _entry(value: bytes) -> Entry:

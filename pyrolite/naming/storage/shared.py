@@ -7,7 +7,7 @@ each of them has another one, so it never leaves the process.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -84,6 +84,14 @@ class SharedStorage(Storage):
     @abstractmethod
     def _discard_metadata(self, all_of: frozenset[str], any_of: frozenset[str], keep: list[str]) -> int:
         """Remove what has the metadata."""
+
+    @abstractmethod
+    def _discard_selected(self, prefix: str, select: Callable[[Iterable[str]], Collection[str]]) -> int:
+        """Remove what is selected among the names that start with ``prefix``."""
+
+    @abstractmethod
+    def _discard_entry(self, name: str, entry: Entry) -> bool:
+        """Remove a name that has this entry."""
 
     @abstractmethod
     def _with_prefix(self, prefix: str) -> dict[str, Entry]:
@@ -210,6 +218,15 @@ class SharedStorage(Storage):
         removed = self._discard_metadata(all_of, any_of, list(keep))
         local = [name for name, entry in self._local.items() if _has(entry, all_of, any_of) and name not in keep]
         return removed + self.discard(local)
+
+    def discard_selected(self, prefix: str, select: Callable[[Iterable[str]], Collection[str]]) -> int:
+        """Remove those of the names that start with ``prefix`` which ``select`` returns; returns how many."""
+        removed = self._discard_selected(prefix, select)
+        return removed + self.discard(select([name for name in self._local if name.startswith(prefix)]))
+
+    def discard_entry(self, name: str, entry: Entry) -> bool:
+        """Remove a name if it still has exactly this entry; returns whether it had."""
+        return super().discard_entry(name, entry) if name in LOCAL_NAMES else self._discard_entry(name, entry)
 
     def with_prefix(self, prefix: str, *, metadata: bool = True) -> dict[str, Entry]:
         """The entries whose name starts with ``prefix``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -252,6 +252,16 @@ class SqlStorage(Storage):
         """Remove what `with_metadata` finds except those to ``keep``; returns how many were removed."""
         with self._transaction("remove_items"):  # also of other processes, none can write meanwhile
             return super().discard_metadata(all_of, any_of, keep)
+
+    def discard_selected(self, prefix: str, select: Callable[[Iterable[str]], Collection[str]]) -> int:
+        """Remove those of the names that start with ``prefix`` which ``select`` returns; returns how many."""
+        with self._transaction("remove_items"):
+            return super().discard_selected(prefix, select)
+
+    def discard_entry(self, name: str, entry: Entry) -> bool:
+        """Remove a name if it still has exactly this entry; returns whether it had."""
+        with self._transaction("remove_items"):
+            return super().discard_entry(name, entry)
 
     def _delete_where(self, condition: str, parameters: Collection[str]) -> int:
         values = tuple(parameters)

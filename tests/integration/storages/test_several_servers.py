@@ -129,6 +129,30 @@ def test_removal_is_one_step(kind: Any, storage: Any) -> None:
     assert set(seen) <= {0, len(names)}
 
 
+def test_removal_by_expression_while_others_register(kind: Any, storage: Any) -> None:
+    """[BYD-10] [NS-9] What another name server registers in the last moment is removed as well, or comes afterwards."""
+    other = kind.make(None)
+    late = iter([*(f"late.{number}" for number in range(3)), None, None])
+    threads: list[threading.Thread] = []
+
+    def select(names: Any) -> set[str]:
+        name = next(late)
+        if name is not None:  # where writers have to wait, they do so until the removal is over
+            thread = threading.Thread(target=other.put, args=(name, "PYRO:o@h:1", frozenset()))
+            threads.append(thread)
+            thread.start()
+            thread.join(0.2)
+        return {each for each in names if each.startswith("late.")}
+
+    storage.put("late.first", "PYRO:o@h:1", frozenset())
+    storage.put("stays", "PYRO:o@h:1", frozenset())
+    removed = storage.discard_selected("", select)
+    for thread in threads:
+        thread.join()
+    assert (removed, set(storage.snapshot())) in [(4, {"stays"}), (1, {"stays", "late.0", "late.1"})]
+    other.close()
+
+
 def test_own_entries_are_not_shared(kind: Any, start_nameserver: Any) -> None:
     """[BYD-10] [NS-2] [NS-9] Each name server knows itself under its name, and nobody can remove or take it."""
     uris = [start_nameserver(kind.server.url)[1] for _ in range(2)]
