@@ -115,3 +115,14 @@ def test_places_for_additions_exist() -> None:
         assert re.search(
             rf"^ *(class |def )?{name}\b", (REPOSITORY / file).read_text(encoding="utf-8"), re.MULTILINE
         ), name
+
+
+def test_every_room_is_in_the_drawing_of_the_house() -> None:
+    """Whoever adds a module or a package to the top of the library gives it a place in the drawing as well."""
+    drawing = (REPOSITORY / "docs" / "images" / "house.svg").read_text(encoding="utf-8")
+    words = set(re.findall(r"\w+", re.sub(r"<[^>]*>", " ", drawing)))
+    package = REPOSITORY / "pyrolite"
+    rooms = {path.stem for path in package.glob("[a-z]*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    assert rooms - words == set()
