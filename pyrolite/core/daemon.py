@@ -542,6 +542,7 @@ class Daemon:
         # after every request of a multiplex server, and mostly there is nothing to do
         if (
             not self._pyroStreams.streams
+            and self._pyroNames is None
             and type(self).housekeeping is Daemon.housekeeping
             and "housekeeping" not in self.__dict__
         ):

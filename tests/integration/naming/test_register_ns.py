@@ -247,6 +247,18 @@ def test_where_the_name_server_is(pyro_config: Any) -> None:
     assert local.count() == 0
 
 
+@pytest.mark.parametrize("servertype", ["thread", "multiplex"])
+def test_idle_daemon_keeps_its_names(quick: Any, servertype: str, caplog: pytest.LogCaptureFixture) -> None:
+    """[BYD-14] One with nothing else to do, and no housekeeping of its own."""
+    with running_daemon(servertype=servertype) as running, pyrolite.locateNS() as proxy:
+        running.daemon.register_ns(Thing(), "a", ttl=0.4)
+        begin = time.monotonic()
+        while time.monotonic() - begin < 1.5:
+            assert "a" in proxy.list()
+            time.sleep(0.02)
+    assert "cannot keep" not in caplog.text
+
+
 def test_renewal_leaves_others_alone(quick: Any, caplog: pytest.LogCaptureFixture) -> None:
     """[BYD-14] Who has registered the name meanwhile keeps it, also when this daemon ends; free again, it is taken."""
     with running_daemon(), pyrolite.locateNS() as proxy:
