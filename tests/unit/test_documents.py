@@ -47,11 +47,20 @@ def test_misuse_of_the_coverage_report_is_refused() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_links_lead_somewhere(document: Path) -> None:
-    """Relative links in documents name files that exist."""
+    """Relative links in documents name files and headings that exist."""
     text = re.sub(r"```.*?```|`[^`\n]*`", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)#\s]+)", text):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", text):
         if "://" not in target and not target.startswith("mailto:"):
-            assert (document.parent / target).exists(), target
+            place = document.parent / target if target else document
+            assert place.exists(), target
+            if anchor and place.suffix == ".md":
+                assert anchor in anchors(place), f"{target}#{anchor}"
+
+
+def anchors(document: Path) -> set[str]:
+    """What the headings of a document are called in links."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize(
