@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
-__all__ = ["LARGE", "Pieces"]
+__all__ = ["LARGE", "Pieces", "under_view"]
 
 #: Bytes of this size and above are pieces of their own; below, joining takes less time than the pieces.
 LARGE: Final = 1 << 16
@@ -32,3 +32,9 @@ class Pieces:
 
     def __repr__(self) -> str:
         return f"<Pieces: {self._size} bytes in {len(self.pieces)}>"
+
+
+def under_view(data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
+    """The bytes that ``data`` is a view of, if it shows all of them; anything else as it is. Nothing is copied."""
+    owner = data.obj if type(data) is memoryview else data
+    return owner if type(owner) is bytes and len(owner) == len(data) else data

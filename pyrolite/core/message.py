@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyrolite import compression, lazily
 from pyrolite.configuration import config
 from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
+from pyrolite.pieces import under_view
 from pyrolite.wire import v48
 from pyrolite.wire.framing import read_frame
 from pyrolite.wire.message import (
@@ -150,7 +151,7 @@ class Message:
         """The message object for a received frame; ``hmac_key`` is that of the connection."""
         message = cls.__new__(cls)
         message.type, message.flags, message.seq, message.serializer_id, annotations, data = frame
-        message.data = bytes(data)  # not a view of memory that is meant to be used again soon
+        message.data = bytes(under_view(data))  # not a view of memory that is meant to be used again soon
         message.annotations = dict(annotations)
         message.data_size = len(frame.data)
         message.annotations_size = sum(6 + len(value) for value in annotations.values())

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from pyrolite.configuration import config
+from pyrolite.pieces import under_view
 from pyrolite.serializers.base import Buffer
 from pyrolite.serializers.pickle import NameMapping, PickleFamilySerializer, find_mapped_class
 
@@ -35,7 +36,7 @@ class DillSerializer(PickleFamilySerializer):
         return buffer.getvalue()
 
     def _read(self, data: Buffer) -> Any:
-        return _classes()[1](io.BytesIO(data)).load()
+        return _classes()[1](io.BytesIO(under_view(data))).load()
 
 
 @functools.cache

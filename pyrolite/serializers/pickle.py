@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pyrolite import lazily
 from pyrolite.configuration import config
-from pyrolite.pieces import LARGE, Pieces
+from pyrolite.pieces import LARGE, Pieces, under_view
 from pyrolite.serializers import exceptions
 from pyrolite.serializers.base import Buffer, SerializerBase, contains
 from pyrolite.serializers.classes import pickled_name, run_replacement
@@ -119,7 +119,7 @@ def load_pickle(data: Buffer) -> Any:
     """Unpickle, with the names of Pyro4 mapped."""
     # looking for the name takes less time than making the unpickler, unless there is much to look through
     if len(data) > _LONG or contains(data, b"Pyro4"):
-        return _classes()[1](io.BytesIO(data)).load()
+        return _classes()[1](io.BytesIO(under_view(data))).load()
     return pickle.loads(data)
 
 

@@ -60,12 +60,12 @@ class Body:
         """So many bytes were written into the `space`."""
         self.missing -= size
 
-    def arrived(self) -> Buffer:
-        """What has arrived."""
+    def arrived(self) -> memoryview:
+        """What has arrived. Always a view, which is how readers know that it may be large."""
         if self._view is not None:
             return self._view[: len(self._view) - self.missing].toreadonly()
         assert self._grown is not None
-        return self._grown.getvalue()
+        return memoryview(self._grown.getvalue())
 
 
 def _view_of_kept(size: int) -> memoryview | None:

@@ -156,7 +156,8 @@ class FrameReader:
             body = self._body
             if body is None or body.missing:
                 return None
-            head, data = self._head, body.arrived()
+            head = self._head
+            data: Buffer = body.arrived()
             self._stop_collecting()
         else:
             rest, pos = self.rest, self._pos

@@ -58,6 +58,9 @@ def test_calls(tls: Any, connect: Any) -> None:
     """[SEC-36], [PRX-29]"""
     proxy = connect(tls())
     assert proxy.echo("x" * 1_000_000) == "x" * 1_000_000
+    proxy._pyroSerializer = "marshal"
+    assert proxy.echo(b"y" * 1_000_000) == b"y" * 1_000_000
+    proxy._pyroSerializer = "serpent"
     assert list(proxy.items()) == [1, 2]
     proxy._pyroAsync()
     assert [future.value for future in [proxy.echo(number) for number in range(5)]] == list(range(5))
