@@ -42,7 +42,7 @@ ADDRESSES = {
 }
 HOST_NAMES = re.compile(r"\b\w+\.example\.(com|net)\b")
 END_OF_COMMAND = "\x1e"
-PATIENCE = 20.0  # seconds for a command to end, or to print what it should
+PATIENCE = 40.0  # seconds for a command to end, or to print what it should
 LAST_PATIENCE = 8.0  # seconds for a program to end after SIGTERM
 
 

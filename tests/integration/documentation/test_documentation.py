@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from .pages import PAGES, REPOSITORY, Block, PageError, blocks_of
 from .stage import Stage, StageError
 
+#: What pages use besides Python and a shell.
+SYSTEM_PROGRAMS = ("curl", "openssl")
 #: Blocks that cannot run here, because they install something or need a service of the system.
 MOST_BLOCKS_NOT_RUN = 15
 
@@ -17,9 +20,13 @@ def name_of(page: Path) -> str:
     return page.relative_to(REPOSITORY).as_posix()
 
 
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_blocks_do_what_the_page_says(page: Path, tmp_path: Path) -> None:
     blocks = [block for block in blocks_of(page) if block.kind != "not run"]
+    for program in SYSTEM_PROGRAMS:
+        if any(f"$ {program} " in block.text for block in blocks) and shutil.which(program) is None:
+            pytest.skip(f"the page uses the program {program}, which is not here")
     with Stage(tmp_path) as stage:
         for block in blocks:
             try:
