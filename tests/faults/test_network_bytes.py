@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pyrolite.compression import DEFAULT_LIMIT
+from pyrolite.compression import DEFAULT_LIMIT, DEFAULT_RATIO
 from pyrolite.errors import ConnectionClosedError
 from pyrolite.serializers import get_serializer
 from pyrolite.wire import v48
@@ -189,8 +189,8 @@ def test_zlib_bombs(start_server: Callable[..., Server], watch: Any, limit: int)
     server = start_server(MAX_MESSAGE_SIZE=limit)
     server.is_well()
     before = server.usage()
-    most = before.resident + (limit or DEFAULT_LIMIT) + 30 * MEGABYTE
     bomb = zlib_bomb(200 * MEGABYTE)
+    most = before.resident + (limit or max(DEFAULT_LIMIT, DEFAULT_RATIO * len(bomb))) + 30 * MEGABYTE
     with watch(server) as watched:
         client = server.client()
         for number in range(3):
