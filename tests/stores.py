@@ -108,6 +108,10 @@ class Store:
     def command(self) -> list[str]:
         raise NotImplementedError
 
+    def release(self) -> None:
+        """End it without caring for its data."""
+        self.signal_all(signal.SIGKILL)
+
     def options(self) -> dict[str, Any]:
         """How the process is started."""
         return {}
@@ -197,7 +201,7 @@ class Store:
 
     def close(self) -> None:
         """End it and remove everything."""
-        self.kill()
+        self._end(self.release)
         shutil.rmtree(self.directory)
 
 
@@ -244,6 +248,9 @@ class PostgresqlServer(Store):
         }  # fmt: skip
         settings |= self.settings
         return [POSTGRES.path(), "-D", "data", *(f"--{name}={value}" for name, value in settings.items())]
+
+    def release(self) -> None:
+        self.signal(signal.SIGQUIT)  # at once, but it gives back its shared memory
 
     def options(self) -> dict[str, Any]:
         if os.geteuid() != 0:

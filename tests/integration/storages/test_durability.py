@@ -10,8 +10,9 @@ import resource
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,17 +122,24 @@ def test_kill_at_many_moments(place: Any, start_nameserver: Any) -> None:
 # ---- full disks
 
 
-@contextlib.contextmanager
-def small_disk(directory: Path, size: str) -> Iterator[Path]:
-    """A file system of that size; skips the test where none can be mounted."""
-    directory.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "tmpfs", str(directory)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount a small file system here")
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system of a given size, which other users can reach; skips the test where that is not possible."""
+    directory = Path(tempfile.mkdtemp(prefix="pyrolite-disk-"))
+
+    def mount(size: str) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "tmpfs", str(directory)]
+        if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("cannot mount a small file system here")
+        return directory
+
+    directory.chmod(0o755)
     try:
-        yield directory
+        yield mount
     finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+        if directory.is_mount():
+            subprocess.run(["umount", "--lazy", str(directory)], check=True)
+        directory.rmdir()
 
 
 def fill(nameserver: Any, most: int = 100_000) -> tuple[dict[str, str], str]:
@@ -148,23 +156,22 @@ def fill(nameserver: Any, most: int = 100_000) -> tuple[dict[str, str], str]:
 
 
 @pytest.mark.parametrize("kind", ["sql", "dbm"])
-def test_full_disk(kind: str, tmp_path: Path, start_nameserver: Any) -> None:
+def test_full_disk(kind: str, small_disk: Any, tmp_path: Path, start_nameserver: Any) -> None:
     """[BYD-15] [HRD-37] It says so, everything else goes on, and what was acknowledged is there."""
-    with small_disk(tmp_path / "disk", "300k") as disk:
-        storage = f"{kind}:{disk / 'names'}"
-        tool, uri = start_nameserver(storage)
-        with Proxy(uri) as nameserver:
-            acknowledged, error = fill(nameserver)
-            assert len(acknowledged) > 10
-            assert error.startswith("sqlite error in setitem: " if kind == "sql" else "dbm error in setitem: ")
-            assert str(disk / "names") in error
-            assert nameserver.list(prefix="name.") == acknowledged
-        tool.end(signal.SIGKILL)
-        shutil.copytree(disk, tmp_path / "larger")
-        _, uri = start_nameserver(storage.replace("/disk/", "/larger/"))
-        with Proxy(uri) as nameserver:
-            assert nameserver.list(prefix="name.") == acknowledged
-            nameserver.register("another", "PYRO:o@h:1")
+    disk = small_disk("300k")
+    tool, uri = start_nameserver(f"{kind}:{disk / 'names'}")
+    with Proxy(uri) as nameserver:
+        acknowledged, error = fill(nameserver)
+        assert len(acknowledged) > 10
+        assert error.startswith("sqlite error in setitem: " if kind == "sql" else "dbm error in setitem: ")
+        assert str(disk / "names") in error
+        assert nameserver.list(prefix="name.") == acknowledged
+    tool.end(signal.SIGKILL)
+    shutil.copytree(disk, tmp_path / "larger")
+    _, uri = start_nameserver(f"{kind}:{tmp_path / 'larger' / 'names'}")
+    with Proxy(uri) as nameserver:
+        assert nameserver.list(prefix="name.") == acknowledged
+        nameserver.register("another", "PYRO:o@h:1")
 
 
 @pytest.mark.parametrize("kind", ["sql", "dbm"])
@@ -183,32 +190,28 @@ def test_limited_file_size(kind: str, tmp_path: Path, start_nameserver: Any) -> 
 
 
 @pytest.mark.parametrize("kind", ["redis", "postgresql"])
-def test_full_disk_of_a_server(kind: str, tmp_path: Path) -> None:
+def test_full_disk_of_a_server(kind: str, small_disk: Any) -> None:
     """[BYD-15] Redis and PostgreSQL refuse or end then; nothing that was acknowledged is lost."""
     pytest.importorskip("redis" if kind == "redis" else "psycopg_pool")
-    with small_disk(tmp_path / "disk", "2m" if kind == "redis" else "90m") as disk:
-        tmp_path.chmod(0o711)  # PostgreSQL runs as another user
-        for parent in tmp_path.parents[:2]:
-            parent.chmod(0o711)
-        options = {"appendonly": "yes", "appendfsync": "always"} if kind == "redis" else {"fsync": "off"}
-        make = stores.RedisServer if kind == "redis" else stores.PostgresqlServer
-        for server in running(lambda: make(parent=disk, **options)):  # type: ignore[arg-type]
-            with contextlib.closing(open_storage(server.url)) as storage:
-                ballast = disk / "ballast"
-                if kind == "postgresql":
-                    with contextlib.suppress(OSError), ballast.open("wb") as file:
-                        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-                        file.write(bytes(free - 600_000))
-                acknowledged, error = fill(NameServer(storage))
-                assert error.startswith((f"{kind} error in setitem: ", "name store unavailable: "))
-                assert len(acknowledged) > 10
-                ballast.unlink(missing_ok=True)
-                subprocess.run(["mount", "-o", "remount,size=150m", str(disk)], check=True)
-                assert server.process
-                if server.process.poll() is not None:  # Redis ends when it cannot write what it has promised to write
-                    server.kill()
-                    server.start()
-                found = {name: entry[0] for name, entry in storage.snapshot().items()}
-                assert acknowledged.items() <= found.items()
-                assert len(found) - len(acknowledged) <= 1
-                assert storage.put("another", "PYRO:o@h:1", frozenset())
+    disk = small_disk("2m" if kind == "redis" else "90m")
+    options = {"appendonly": "yes", "appendfsync": "always"} if kind == "redis" else {"fsync": "off"}
+    make = stores.RedisServer if kind == "redis" else stores.PostgresqlServer
+    for server in running(lambda: make(parent=disk, **options)):  # type: ignore[arg-type]
+        with contextlib.closing(open_storage(server.url)) as storage:
+            ballast = disk / "ballast"
+            if kind == "postgresql":
+                free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+                ballast.write_bytes(bytes(free - 600_000))
+            acknowledged, error = fill(NameServer(storage))
+            assert error.startswith((f"{kind} error in setitem: ", "name store unavailable: "))
+            assert len(acknowledged) > 10
+            ballast.unlink(missing_ok=True)
+            subprocess.run(["mount", "-o", "remount,size=150m", str(disk)], check=True)
+            assert server.process
+            if server.process.poll() is not None:  # Redis ends when it cannot write what it has promised to write
+                server.kill()
+                server.start()
+            found = {name: entry[0] for name, entry in storage.snapshot().items()}
+            assert acknowledged.items() <= found.items()
+            assert len(found) - len(acknowledged) <= 1
+            assert storage.put("another", "PYRO:o@h:1", frozenset())
