@@ -20,6 +20,7 @@ from pyrolite.core.context import set_aside
 from pyrolite.core.uri import URI, bracketed
 from pyrolite.errors import (
     CommunicationError,
+    ConnectionClosedError,
     DaemonError,
     NamingError,
     PyroError,
@@ -177,23 +178,32 @@ def reason(error: BaseException) -> str:
     causes = [error]
     while (cause := causes[-1].__cause__) is not None and cause not in causes:
         causes.append(cause)
-    for cause in reversed(causes):
-        text = " ".join(str(cause).split())
-        if is_tls_error(cause):
-            return f"TLS: {getattr(cause, 'verify_message', '') or cause.reason or text}"
-        if isinstance(cause, ConnectionRefusedError):
-            return "refused"
-        if isinstance(cause, socket.gaierror):
-            return f"unknown host ({cause.strerror or text})"
-        if isinstance(cause, (builtins.TimeoutError, TimeoutError)):
-            return "timed out"
-        if "rejected: " in text:
-            return "rejected: " + text.partition("rejected: ")[2]
-        if isinstance(cause, SecurityError):
-            return f"rejected: {text}"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    return " ".join(str(error).split()) or type(error).__name__
+    known = (told for cause in reversed(causes) if (told := _known_reason(cause, " ".join(str(cause).split()))))
+    return next(known, " ".join(str(error).split()) or type(error).__name__)
+
+
+def _known_reason(cause: BaseException, text: str) -> str:
+    """The same for one error of the chain, empty when it says nothing in particular."""
+    told = ""
+    if is_tls_error(cause):
+        told = f"TLS: {getattr(cause, 'verify_message', '') or cause.reason or text}"
+        if "EOF" in text:
+            told = "TLS: closed by the other side, which may want a certificate, or not speak TLS"
+    elif isinstance(cause, ConnectionRefusedError):
+        told = "refused"
+    elif isinstance(cause, socket.gaierror):
+        told = f"unknown host ({cause.strerror or text})"
+    elif isinstance(cause, (builtins.TimeoutError, TimeoutError)):
+        told = "timed out"
+    elif isinstance(cause, ConnectionClosedError) and "not enough data" in text:
+        told = "closed by the other side, which may speak TLS, or not Pyro's protocol"
+    elif "rejected: " in text:
+        told = "rejected: " + text.partition("rejected: ")[2]
+    elif isinstance(cause, SecurityError):
+        told = f"rejected: {text}"
+    elif isinstance(cause, OSError) and cause.strerror:
+        told = cause.strerror.lower()
+    return told
 
 
 def find_nameserver(

@@ -331,6 +331,21 @@ def test_wrong_serializer(pyro_config: Any) -> None:
     assert "serializer that is not accepted" in text
 
 
+def test_closed_without_a_word(pyro_config: Any) -> None:
+    """[BYD-16] As servers with TLS do when a client has none."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+
+        def hang_up() -> None:
+            connection, _ = sock.accept()
+            with connection:
+                connection.recv(4096)
+
+        with later(hang_up):
+            text = failure("127.0.0.1", port)
+    assert text == f"(127.0.0.1:{port}: closed by the other side, which may speak TLS, or not Pyro's protocol)"
+
+
 def test_tls_here_only(pyro_config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """[BYD-16] The client speaks TLS, the name server does not."""
     with running_nameserver() as running:
