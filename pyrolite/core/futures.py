@@ -10,10 +10,18 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Final
 
+from pyrolite import lazily
 from pyrolite.core.background import run_in_background
+
+if TYPE_CHECKING:
+    import asyncio
+    import concurrent.futures as other_futures
+else:
+    asyncio = lazily.module("asyncio", globals())
+    other_futures = lazily.module("concurrent.futures", globals(), "other_futures")
 
 __all__ = ["Future", "FutureResult", "_ExceptionWrapper"]
 
@@ -49,7 +57,7 @@ class FutureResult:
     """A value that will be there later ([FUT-1]).
 
     ``callchain`` holds the functions that wait for the value, ``exceptionhandler`` is the function that is told of a
-    failure, ``valueLock`` protects both.
+    failure, ``valueLock`` protects both. In asyncio's coroutines it can be awaited.
 
     Thread safety: may be shared between threads. Functions of the program run without a lock held, one at a time.
     """
@@ -64,6 +72,8 @@ class FutureResult:
         self._value: Any = None
         # the thread that is running functions of the program for this result: only one does at any time
         self._runner: int | None = None
+        # made by `as_future`, for as long as the value is not there
+        self._others: list[other_futures.Future[Any]] | None = None
 
     # ---- looking at the value
 
@@ -120,6 +130,8 @@ class FutureResult:
                         value = _ExceptionWrapper(error)
                     if not isinstance(error, Exception):
                         escaped = error
+            if self._others is not None:
+                self._tell_others()
             if escaped is not None:
                 raise escaped
         finally:
@@ -212,6 +224,34 @@ class FutureResult:
             _call_handler(exceptionhandler, failure.exception)
         return self
 
+    # ---- as a future of the standard library
+
+    def as_future(self) -> other_futures.Future[Any]:
+        """A future of `concurrent.futures` that gets the value, or the exception in its place ([FUT-28]).
+
+        It is for programs that wait for futures of several kinds. Functions that are added with `then` when the value
+        is there already, and cancelling the new future, have no effect on the other one of the two.
+
+        Thread safety: may be called from any thread.
+        """
+        future: other_futures.Future[Any] = other_futures.Future()
+        with self._changed:
+            if not self._ready:
+                self._others = [*(self._others or ()), future]
+                return future
+        _hand_over(self._value, future)
+        return future
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait in a coroutine, while others go on: ``value = await proxy.method()`` ([FUT-28])."""
+        return asyncio.wrap_future(self.as_future()).__await__()
+
+    def _tell_others(self) -> None:
+        with self._changed:
+            others, self._others = self._others, None
+        for future in others or ():
+            _hand_over(self._value, future)
+
     @property
     def _failed(self) -> bool:
         return self._ready and isinstance(self._value, _ExceptionWrapper)
@@ -220,6 +260,20 @@ class FutureResult:
 def _call_with(value: Any, entry: ChainEntry) -> Any:
     call, args, kwargs = entry
     return call(value, *args, **kwargs)
+
+
+def _hand_over(value: Any, future: other_futures.Future[Any]) -> None:
+    """Set a future that may have been cancelled meanwhile."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if not isinstance(value, _ExceptionWrapper):
+        future.set_result(value)
+    elif isinstance(value.exception, StopIteration):  # would end the coroutine that awaits it, or get lost
+        error = RuntimeError("a StopIteration took the place of the value")
+        error.__cause__ = value.exception
+        future.set_exception(error)
+    else:
+        future.set_exception(value.exception)
 
 
 def _call_handler(handler: Callable[[BaseException], Any], error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import pickle
@@ -705,3 +706,73 @@ class TestFutureDelay:
         assert called == []
         with pytest.raises(RuntimeError, match="cancelled"):
             _ = result.value
+
+
+class TestOtherFutures:
+    """[FUT-28]: futures of the standard library, and coroutines."""
+
+    def test_value_that_comes_later(self) -> None:
+        result = FutureResult()
+        futures = [result.as_future() for _ in range(3)]
+        assert not any(future.done() for future in futures)
+        result.then(lambda value: value + 1)
+        result.value = 41
+        assert [future.result(LONG) for future in futures] == [42] * 3
+        assert result.as_future().result(0) == 42
+
+    def test_exceptions(self) -> None:
+        error = ValueError("broken")
+        result = FutureResult()
+        future = result.as_future()
+        result.value = _ExceptionWrapper(error)
+        assert future.exception(LONG) is result.as_future().exception(0) is error
+        stopped = failed(StopIteration("end")).as_future().exception(0)
+        assert isinstance(stopped, RuntimeError)
+        assert isinstance(stopped.__cause__, StopIteration)
+
+    def test_what_ends_a_thread_is_handed_over_as_well(self) -> None:
+        result = FutureResult()
+        future = result.as_future()
+
+        def end(value: Any) -> None:
+            raise KeyboardInterrupt
+
+        result.then(end)
+        with pytest.raises(KeyboardInterrupt):
+            result.value = 1
+        assert isinstance(future.exception(LONG), KeyboardInterrupt)
+
+    def test_cancelled_ones_are_left_out(self) -> None:
+        result = FutureResult()
+        cancelled, kept = result.as_future(), result.as_future()
+        assert cancelled.cancel()
+        result.value = 1
+        assert (kept.result(LONG), result.value, cancelled.cancelled()) == (1, 1, True)
+
+    def test_awaiting(self) -> None:
+        async def main() -> list[Any]:
+            first, second = Future(str.upper)("a"), Future(str.upper)("b")
+
+            async def both() -> list[Any]:
+                return [await first, await second]
+
+            values = await asyncio.gather(both(), both())
+            with pytest.raises(ZeroDivisionError):
+                await Future(lambda: 1 / 0)()
+            with pytest.raises(RuntimeError):
+                await Future(next)(iter(()))
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(_awaited(FutureResult()), 0.01)
+            return [*values, await done(3), await done(None)]
+
+        async def _awaited(result: FutureResult) -> Any:
+            return await result
+
+        assert asyncio.run(main()) == [["A", "B"], ["A", "B"], 3, None]
+
+    def test_nothing_is_loaded_for_it(self, run_python: Any) -> None:
+        """[BYD-60]"""
+        code = (
+            "import sys, pyrolite; pyrolite.Future(len)('x').value; print({'asyncio', 'concurrent'} & set(sys.modules))"
+        )
+        assert run_python(code).stdout == "set()\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import itertools
 import threading
@@ -235,6 +236,23 @@ def test_asynchronous_calls(start: Any, connect: Any, thing: Thing) -> None:
         proxy.fail("zero").value
     pyrolite.asyncproxy(proxy, asynchronous=False)
     assert proxy.add(2) == [2]
+
+
+def test_awaiting(start: Any, connect: Any, thing: Thing) -> None:
+    """[FUT-28], [ASY-2]: calls of an asynchronous proxy in coroutines; several at the same time, and their errors."""
+    proxy = connect(start({"thing": thing}, servertype="thread").uris["thing"])
+    pyrolite.asyncproxy(proxy)
+
+    async def meet() -> Any:
+        return await proxy.meet()
+
+    async def main() -> None:
+        assert await asyncio.wait_for(asyncio.gather(*(meet() for _ in range(3))), PATIENCE) == [True] * 3
+        with pytest.raises(ZeroDivisionError):
+            await proxy.fail("zero")
+        assert await proxy.add("x") == ["x"]
+
+    asyncio.run(main())
 
 
 def test_asynchronous_oneway(start: Any, connect: Any, thing: Thing) -> None:

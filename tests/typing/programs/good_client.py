@@ -71,3 +71,11 @@ def addresses() -> str:
     port: int | None = uri.port
     host: str | None = uri.host
     return f"{uri.protocol}, {uri.object}, {host}, {port}, {uri.asString()}"
+
+
+async def awaited(proxy: pyrolite.Proxy) -> int:
+    proxy._pyroAsync()
+    later: FutureResult = proxy.buy("apple")
+    first: int = await later
+    second: int = later.as_future().result(timeout=1)
+    return first + second
