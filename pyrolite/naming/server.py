@@ -319,7 +319,8 @@ class NameServerDaemon(Daemon):
         unixsocket: name of a Unix domain socket to listen on instead.
         nathost: host that clients use to reach this one from outside, default NATHOST.
         natport: port for ``nathost``, default NATPORT.
-        storage: ``memory`` (default), ``dbm:file``, ``sql:file``, or an object with the interface of storages.
+        storage: ``memory`` (default), ``dbm:file``, ``sql:file``, ``redis://host``, ``postgresql://host/database``, or
+            an object with the interface of storages.
         config: the configuration to use instead of the global one.
 
     Raises:

@@ -115,7 +115,8 @@ def startNS(
         unixsocket: name of a Unix domain socket to listen on instead.
         nathost: host that clients use to reach this one from outside, default NATHOST.
         natport: port for ``nathost``, default NATPORT.
-        storage: ``memory`` (default), ``dbm:file``, ``sql:file``, or an object with the interface of storages.
+        storage: ``memory`` (default), ``dbm:file``, ``sql:file``, ``redis://host``, ``postgresql://host/database``, or
+            an object with the interface of storages.
         hmac: the key that clients need.
 
     Returns:
