@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from pyrolite.errors import NamingError
-from pyrolite.naming.storage import as_storage, open_storage
+from pyrolite.naming import storage as storage_package
+from pyrolite.naming.storage import as_storage, open_storage, register_kind
 
 URI = "PYRO:obj@host:1"
 
@@ -274,3 +276,34 @@ def test_kinds(tmp_path: Path, storage: Any) -> None:
         assert type(opened).__name__ == name
         opened.close()
     assert open_storage(storage) is storage
+
+
+@pytest.mark.parametrize(
+    ("url", "package", "extra"),
+    [
+        ("redis://host", "redis", "redis"),
+        ("rediss://host", "redis", "redis"),
+        ("unix:///socket", "redis", "redis"),
+        ("postgresql://host/names", "psycopg", "postgresql"),
+        ("postgres://host/names", "psycopg_pool", "postgresql"),
+    ],
+)
+def test_missing_packages(url: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[OV-3] [BYD-10] [BYD-60] What is not installed is asked for by its name, when it is needed."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] == package or name == f"pyrolite.naming.storage.{extra}":
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    kind = url.partition(":")[0]
+    with pytest.raises(
+        NamingError, match=rf"^storages of the kind {kind} need .*: pip install 'pyrolite-rpc\[{extra}\]' \("
+    ):
+        open_storage(url)
+
+
+def test_kinds_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """[NS-18] [NS-22] With the text after the colon, or all of it."""
+    for whole, expected in ((False, "//a/b"), (True, "made:up://a/b")):
+        monkeypatch.setitem(storage_package._KINDS, "made", storage_package._KINDS["sql"])
+        register_kind("made", "collections", "UserString", whole=whole)
+        assert open_storage("made:" + ("up:" if whole else "") + "//a/b") == expected
