@@ -38,6 +38,9 @@ LEASE_PREFIX: Final = "pyrolite.lease:"
 LONGEST: Final = 1e9
 #: Seconds after which removing is tried again, when the store did not work.
 RETRY_PAUSE: Final = 5.0
+#: Leases that are known, and ends that are not those of known ones, before it is looked whether they are still needed.
+MANY_KNOWN: Final = 1000
+MANY_ENDS: Final = 64
 #: Bytes of the journal beside a dbm file at which it is written anew.
 LARGE_JOURNAL: Final = 1 << 18
 
@@ -100,12 +103,13 @@ class Leases:
 
     def __init__(self, names: Storage, storage: Any) -> None:
         self._names = names
-        # protects the next four; the lock of the storage is taken inside of it
+        # protects what follows; the lock of the storage is taken inside of it
         self._lock = threading.RLock()
         #: (monotonic time of the end, name, lease as text)
         self._ends: list[tuple[float, str, str]] = []
         #: name -> the text of the lease that it is known to have
         self._known: dict[str, str] = {}
+        self._many_known = MANY_KNOWN
         self._loaded = False
         self._next_load = 0.0
         self._started = time.monotonic()
@@ -141,6 +145,24 @@ class Leases:
         with self._lock:
             self._known[name] = lease.tag
             heapq.heappush(self._ends, (time.monotonic() + min(seconds, lease.ttl), name, lease.tag))
+            if len(self._known) > self._many_known:
+                self._forget_removed()
+            if len(self._ends) > 2 * len(self._known) + MANY_ENDS:  # mostly of leases that were renewed
+                current = {(name, text): end for end, name, text in self._ends if self._known.get(name) == text}
+                self._ends = [(end, name, text) for (name, text), end in current.items()]
+                heapq.heapify(self._ends)
+
+    def _forget_removed(self) -> None:
+        """Forget the leases of names that were removed since, which may have had very long ones."""
+        try:
+            names = set(self._names)
+        except NamingError as error:
+            log.debug("cannot look which leases are still needed: %s", error)
+            names = set(self._known)
+        self._known = {name: text for name, text in self._known.items() if name in names}
+        self._many_known = max(MANY_KNOWN, 2 * len(self._known))
+        if self._beside is not None:
+            self._beside.keep_only(self._known)
 
     # ---- changes
 
@@ -307,17 +329,22 @@ class _Beside:
         """
         if lease is None and name not in self._table:
             return
+        if lease is None:
+            self._write(["del", [name]])
+            del self._table[name]
+        else:
+            text = json.dumps([uri, lease.ttl, round(lease.end, 3)])
+            self._write(["set", name, text])
+            self._table[name] = text
+
+    def _write(self, change: list[Any]) -> None:
         journal = self._open()
         try:
-            if lease is None:
-                journal.append(["del", [name]])
-                del self._table[name]
-            else:
-                text = json.dumps([uri, lease.ttl, round(lease.end, 3)])
-                journal.append(["set", name, text])
-                self._table[name] = text
+            journal.append(change)
             if journal.size > self._compact_at:
-                journal.replace(self._table)
+                pending = dict(self._table)
+                replay([change], pending)
+                journal.replace(pending)
                 self._compact_at = max(LARGE_JOURNAL, 4 * journal.size)
         except OSError as error:
             raise NamingError(f"dbm error in leases: {error}") from error
@@ -328,8 +355,11 @@ class _Beside:
         Raises:
             NamingError: that cannot be written.
         """
-        for name in [name for name in self._table if name not in names]:
-            self.set(name, "", None)
+        gone = [name for name in self._table if name not in names]
+        if gone:
+            self._write(["del", gone])
+            for name in gone:
+                del self._table[name]
 
     def close(self) -> None:
         """Release the file, which is removed when there are no leases."""

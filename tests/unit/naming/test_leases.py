@@ -198,6 +198,21 @@ def test_threads(nameserver: NameServer, clock: Clock) -> None:
     assert set(nameserver.list()) == {f"n{number}" for number in range(4)}
 
 
+def test_memory_is_bounded(nameserver: NameServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[BYD-14] Renewals and removals leave nothing behind, however long the leases are."""
+    monkeypatch.setattr(leases, "MANY_KNOWN", 20)
+    nameserver._leases._many_known = 20
+    for number in range(200):
+        clock.passed += 1
+        nameserver.register("renewed", OBJ, ttl=1e9)
+        nameserver.register(f"n{number}", OBJ, ttl=1e8)
+        assert nameserver.remove(prefix="n") == 1
+        assert len(nameserver._leases._known) <= 50
+        assert len(nameserver._leases._ends) <= 2 * 50 + leases.MANY_ENDS
+    clock.passed += 1e9
+    assert nameserver.count() == 0
+
+
 # ---- restarts
 
 
