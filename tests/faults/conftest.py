@@ -17,18 +17,6 @@ from .harness import CommandedProcess, Server, Watch
 TABLE = os.environ.get("PYROLITE_FAULTS_TABLE")
 
 
-#: Attacks that load the whole machine for minutes: on demand only, with PYROLITE_ATTACKS=1 in the environment.
-collect_ignore = (
-    []
-    if os.environ.get("PYROLITE_ATTACKS")
-    else [
-        "test_floods.py",
-        "test_network_bytes.py",
-        "test_slow_peers.py",
-    ]
-)
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Full numbers take minutes: here, tests that are marked as slow run on demand only (``-m slow``)."""
     if "slow" in config.option.markexpr:

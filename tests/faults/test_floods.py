@@ -124,7 +124,8 @@ def test_oneway_calls_to_a_slow_method(
     assert peak < 30 * MEGABYTE
     watched.was_undisturbed(p99=0.3)
     server.hang_up()
-    server.settle(before, threads=2, descriptors=WAKERS)
+    kept = 2 if count >= 50_000 else 10  # idle threads end some seconds later
+    server.settle(before, threads=kept, descriptors=WAKERS)
 
 
 def test_full_oneway_queue_holds_up_nobody_else(
@@ -178,7 +179,7 @@ def test_silent_clients_use_up_the_descriptors(start_server: Callable[..., Serve
     server = start_server(descriptors=60, HANDSHAKE_TIMEOUT=40)
     silent = [server.connect() for _ in range(150)]
     begin = time.monotonic()
-    for _ in range(3):
+    for _ in range(2):
         client = server.connect()
         client.sock.settimeout(20)
         client.handshake()
