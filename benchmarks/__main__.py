@@ -64,6 +64,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="tell whether all that is as --plot would make it")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
     options = parser.parse_args(arguments)
+    if options.publish and options.only:
+        parser.error("--publish needs all workloads, so not --only")
     if unknown := set(options.peers.split(",")) - set(PEER_MODULES):
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}; known are {', '.join(PEER_MODULES)}")
     return options

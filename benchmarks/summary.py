@@ -17,10 +17,8 @@ ROWS = {
     "nested-serpent": "1 KB of nested data, there and back",
     "oneway-threaded": "a call without an answer",
     "stream-serpent": "an item of a stream",
-    "raising": "a call that raises",
     "tls": "a call over TLS",
     "connect-thread": "connect, call, close",
-    "clients-thread": "a call, 16 clients at once",
 }
 _REGION = re.compile(f"(?<={BEGIN}\n).*?(?={END})", re.DOTALL)
 

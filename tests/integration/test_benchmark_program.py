@@ -76,7 +76,11 @@ def test_published_figures_are_those_of_the_saved_results() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("--peers", "floor,carrier-pigeon"), "unknown peers: carrier-pigeon"), (("--only", "nothing-like-it"), "--list")],
+    [
+        (("--peers", "floor,carrier-pigeon"), "unknown peers: carrier-pigeon"),
+        (("--only", "nothing-like-it"), "--list"),
+        (("--only", "latency", "--publish"), "all workloads"),
+    ],
 )
 def test_unusable_choices_are_refused(arguments: tuple[str, ...], message: str) -> None:
     """Misuse ends with 2 and says what is wrong."""
