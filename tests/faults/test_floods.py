@@ -132,7 +132,7 @@ def test_full_oneway_queue_holds_up_nobody_else(
     start_server: Callable[..., Server], watch: Any, servertype: str
 ) -> None:
     """[HRD-19], [DMN-65]: more clients than workers whose oneway calls find the queue full; others are served."""
-    server = start_server(ONEWAY_POOL_SIZE=2, ONEWAY_QUEUE_SIZE=10, THREADPOOL_SIZE=4, THREADPOOL_SIZE_MIN=2)
+    server = start_server(ONEWAY_POOL_SIZE=2, ONEWAY_QUEUE_SIZE=10, THREADPOOL_SIZE=4, THREADPOOL_WAIT=5.0)
     server.is_well()
     clients = [server.client() for _ in range(12)]
     with watch(server) as watched:
@@ -262,7 +262,7 @@ def test_streams_left_behind(start_server: Callable[..., Server], watch: Any, re
 @pytest.mark.timeout(300)
 def test_pipelined_calls(start_server: Callable[..., Server], watch: Any, record: Any, count: int) -> None:
     """[SRV-39], [SEC-41]: clients that call without waiting for answers get them all, and do not starve others."""
-    server = start_server(THREADPOOL_SIZE=8, THREADPOOL_SIZE_MIN=2)
+    server = start_server(THREADPOOL_SIZE=8, THREADPOOL_SIZE_MIN=2, THREADPOOL_WAIT=5.0)
     server.is_well()
     before = server.usage()
     clients = [server.client() for _ in range(10)]

@@ -21,12 +21,14 @@ from .harness import MEGABYTE, RawClient, Server, eventually, in_threads
 #: Three times as many attackers as workers.
 WORKERS = 4
 ATTACKERS = 3 * WORKERS
+#: On a busy machine even quick calls may keep all workers for longer than the usual tenth of a second ([BYD-2]).
+POOL = {"THREADPOOL_SIZE": WORKERS, "THREADPOOL_SIZE_MIN": 2, "THREADPOOL_WAIT": 5.0}
 
 
 @pytest.fixture
 def server(share_server: Callable[..., Server]) -> Server:
     """The same one for all tests that need no other settings."""
-    return share_server(THREADPOOL_SIZE=WORKERS, THREADPOOL_SIZE_MIN=2)
+    return share_server(**POOL)
 
 
 def silent_before_handshake(server: Server) -> None:
@@ -161,7 +163,7 @@ def test_one_byte_after_the_other(server: Server, watch: Any) -> None:
 def test_dripping_with_a_timeout(start_server: Callable[..., Server], watch: Any) -> None:
     """[HRD-15]: COMMTIMEOUT is a deadline for a message, not a pause between its bytes; and it binds no worker."""
     timeout = 0.6
-    server = start_server(THREADPOOL_SIZE=WORKERS, THREADPOOL_SIZE_MIN=2, COMMTIMEOUT=timeout)
+    server = start_server(COMMTIMEOUT=timeout, **POOL)
     with watch(server) as watched:
         clients = [server.client() for _ in range(ATTACKERS)]
         calls = [client.invocation("echo", "x" * 3000) for client in clients]
@@ -278,8 +280,7 @@ TLS_ATTACKS = [
 def test_tls(share_server: Callable[..., Server], certificates: Certificates, attack: str, record: Any) -> None:
     """[HRD-14], [HRD-10]: nobody waits for the TLS negotiation of others, nor for anything else of theirs."""
     server = share_server(
-        THREADPOOL_SIZE=WORKERS,
-        THREADPOOL_SIZE_MIN=2,
+        **POOL,
         SSL=True,
         SSL_SERVERCERT=str(certificates.server),
     )
@@ -350,7 +351,7 @@ def test_too_large(start_server: Callable[..., Server]) -> None:
 
 def test_unread_answers_are_dropped_in_the_end(start_server: Callable[..., Server]) -> None:
     """[HRD-12]: who takes no byte of the answer for COMMTIMEOUT is disconnected."""
-    server = start_server(COMMTIMEOUT=0.5, THREADPOOL_SIZE=WORKERS, THREADPOOL_SIZE_MIN=2)
+    server = start_server(COMMTIMEOUT=0.5, **POOL)
     before = server.usage()
     for _ in range(ATTACKERS):
         never_reading_the_answer(server)
