@@ -55,14 +55,22 @@ from pyrolite.core import (  # noqa: E402
 )
 from pyrolite.core import _locateNS as locateNS  # noqa: E402
 from pyrolite.core import _resolve as resolve  # noqa: E402
-from pyrolite.core.interfaces import typed  # noqa: E402
 from pyrolite.futures import Future  # noqa: E402
-from pyrolite.pyro4alias import install_as_Pyro4  # noqa: E402
 
 if TYPE_CHECKING:
     from pyrolite.core import Daemon
+    from pyrolite.core.interfaces import typed
+    from pyrolite.pyro4alias import install_as_Pyro4
 else:
-    __getattr__, __dir__ = lazily.names(globals(), {"Daemon": "pyrolite.core"})  # with all that serves ([BYD-60])
+    # what clients do not need, or not every time ([BYD-60])
+    __getattr__, __dir__ = lazily.names(
+        globals(),
+        {
+            "Daemon": "pyrolite.core",
+            "typed": "pyrolite.core.interfaces",
+            "install_as_Pyro4": "pyrolite.pyro4alias",
+        },
+    )
 
 __all__ = [
     "URI",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from pyrolite import lazily
 from pyrolite.net.addresses import getInterfaceAddress, getIpAddress, getIpVersion
 from pyrolite.net.connection import SocketConnection
 from pyrolite.net.sockets import (
@@ -23,7 +26,11 @@ from pyrolite.net.sockets import (
     setNoInherit,
     setReuseAddr,
 )
-from pyrolite.net.tls import getSSLcontext
+
+if TYPE_CHECKING:
+    from pyrolite.net.tls import getSSLcontext
+else:
+    __getattr__, __dir__ = lazily.names(globals(), {"getSSLcontext": "pyrolite.net.tls"})
 
 __all__ = [
     "ERRNO_BADF",

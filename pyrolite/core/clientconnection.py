@@ -6,10 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyrolite import compression
+from pyrolite import compression, lazily
 from pyrolite.core.wirelog import log_frame, log_sent
 from pyrolite.errors import CommunicationError, MessageTooLargeError, ProtocolError, SecurityError, SerializeError
-from pyrolite.net import sockets, tls
+from pyrolite.net import sockets
 from pyrolite.net.connection import SocketConnection
 from pyrolite.net.tlssockets import is_tls
 from pyrolite.serializers import get_serializer_by_id
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
     from pyrolite.configuration import Configuration
     from pyrolite.core.uri import URI
+    from pyrolite.net import tls
     from pyrolite.serializers import SerializerBase
+else:
+    tls = lazily.module("pyrolite.net.tls", globals(), "tls")
 
 __all__ = ["Offer", "Welcome", "open_connection"]
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import threading
 from abc import ABCMeta
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from pyrolite import compression
+from pyrolite import compression, lazily
 from pyrolite.configuration import config
 from pyrolite.errors import SecurityError, SerializeError
 from pyrolite.pieces import Pieces
-from pyrolite.serializers import classes, exceptions, explain
+from pyrolite.serializers import classes, exceptions
 from pyrolite.serializers.classes import Recreator
 from pyrolite.serializers.values import NO_VALUE, is_numpy_array, numpy_value, simple_forms
+
+if TYPE_CHECKING:
+    from pyrolite.serializers import explain
+else:
+    explain = lazily.module("pyrolite.serializers.explain", globals(), "explain")
 
 __all__ = ["Buffer", "SerializerBase", "concerned", "contains"]
 
