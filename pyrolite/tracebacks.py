@@ -5,7 +5,9 @@ from __future__ import annotations
 import builtins
 import contextlib
 import linecache
+import opcode
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from types import CodeType, FrameType, TracebackType
@@ -13,7 +15,15 @@ from typing import Any, Final
 
 from pyrolite.configuration import config
 
-__all__ = ["LocalNote", "add_remote_note", "excepthook", "formatTraceback", "getPyroTraceback"]
+__all__ = [
+    "LocalNote",
+    "add_remote_note",
+    "excepthook",
+    "formatTraceback",
+    "getPyroTraceback",
+    "is_interrupt",
+    "traceback_of",
+]
 
 #: Longest text of one value in a detailed traceback, in characters ([ERR-15]).
 VALUE_LIMIT: Final = 2000
@@ -38,6 +48,7 @@ _ELABORATE: Final[tuple[type[BaseException], ...]] = (
 #: As many frames of the same line the traceback module shows before it abbreviates, and where we leave it to it.
 _REPEATED: Final = 3
 _MANY_FRAMES: Final = 64
+_RAISE_OPCODE: Final = opcode.opmap["RAISE_VARARGS"]
 
 #: The text of frames that have been formatted before, by code object and position in it. An entry keeps its code alive
 #: so that the id stays its own. With it 4 frames take 4 us; the traceback module takes 69 us (3.11) or 195 us (3.13).
@@ -313,3 +324,25 @@ def _shown(name: str, value: Any) -> str:
         except Exception:
             return "<ERROR>"
     return text if len(text) <= VALUE_LIMIT else f"{text[:VALUE_LIMIT]}..."
+
+
+# ---- exceptions whose classes make something else of it
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether ``error`` is a real Ctrl-C, which ends the program, and not a KeyboardInterrupt that a method raised."""
+    if not issubclass(type(error), KeyboardInterrupt) or threading.current_thread() is not threading.main_thread():
+        return False
+    position = traceback_of(error)
+    if position is None:
+        return True
+    while position.tb_next is not None:
+        position = position.tb_next
+    # a signal handler interrupts any instruction; code that raises does so with a raise statement
+    return position.tb_frame.f_code.co_code[position.tb_lasti] != _RAISE_OPCODE
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """Its traceback, past what its class makes of attribute access."""
+    found: TracebackType | None = BaseException.__getattribute__(error, "__traceback__")
+    return found

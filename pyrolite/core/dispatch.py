@@ -17,11 +17,12 @@ from pyrolite.core.exposure import (
     get_exposed_property_value,
     set_exposed_property_value,
 )
-from pyrolite.core.failure import ExceptionEncoder, is_interrupt, remote_form
+from pyrolite.core.failure import ExceptionEncoder, remote_form
 from pyrolite.core.futures import _ExceptionWrapper
 from pyrolite.core.message import Message
 from pyrolite.errors import DaemonError, MessageTooLargeError, ProtocolError, SecurityError, SerializeError
 from pyrolite.serializers import get_serializer_by_id
+from pyrolite.tracebacks import is_interrupt
 from pyrolite.wire import v48
 from pyrolite.wire.message import (
     ANNOTATION_CORRELATION,

@@ -1,29 +1,36 @@
-"""How a failed request is told to the caller: the exception, its traceback, what stands in when these cannot travel."""
+"""How a failed request is told to the caller: the exception, its traceback, what stands in when these cannot travel.
+
+And to the log: what cannot be formatted must not make an entry fail, and with it who writes it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import dis
 import logging
-import threading
+import traceback
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite.errors import PyroError
-from pyrolite.tracebacks import formatTraceback
+from pyrolite.tracebacks import formatTraceback, is_interrupt, traceback_of
 
 if TYPE_CHECKING:
     from pyrolite.configuration import Configuration
     from pyrolite.serializers import SerializerBase
 
-__all__ = ["ExceptionEncoder", "is_interrupt", "remote_form", "safe_text"]
+__all__ = ["ExceptionEncoder", "make_describable", "remote_form", "safe_text"]
 
 log: logging.Logger = logging.getLogger("pyrolite.core")
 
 #: Attributes of pyrolite's errors that tell of a connection of this side.
 _OWN_NOTES: Final = ("pyroMsg", "partialData")
-_RAISE_OPCODE: Final = dis.opmap["RAISE_VARARGS"]
+#: The name of a class, whatever its metaclass makes of attribute access.
+_NAME: Final = vars(type)["__name__"].__get__
+#: Which loggers may be given exceptions and objects of users.
+_LOGGERS: Final = tuple(
+    logging.getLogger("pyrolite").getChild(name)
+    for name in ("core", "threadpoolserver", "threadpool", "multiplexserver", "existingconnectionserver", "futures")
+)
 
 
 def safe_text(value: Any) -> str:
@@ -33,36 +40,17 @@ def safe_text(value: Any) -> str:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        text = f"<{type(value).__name__} whose text is not available>"
+        text = f"<{_NAME(type(value))} whose text is not available>"
     return str.encode(text, "ascii", "backslashreplace").decode("ascii")
-
-
-def is_interrupt(error: BaseException) -> bool:
-    """Whether ``error`` is a real Ctrl-C, which ends the program, and not a KeyboardInterrupt that a method raised."""
-    if not issubclass(type(error), KeyboardInterrupt) or threading.current_thread() is not threading.main_thread():
-        return False
-    traceback = _traceback_of(error)
-    if traceback is None:
-        return True
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    # a signal handler interrupts any instruction; code that raises does so with a raise statement
-    return traceback.tb_frame.f_code.co_code[traceback.tb_lasti] != _RAISE_OPCODE
 
 
 def remote_form(error: BaseException) -> BaseException:
     """What the caller is told: the error itself, or a PyroError for those that would end the caller ([SER-56])."""
     if issubclass(type(error), Exception):  # not isinstance, which asks the exception itself
         return error
-    told = PyroError(f"remote {type(error).__name__}: {safe_text(error)}")
-    told.__traceback__ = _traceback_of(error)
+    told = PyroError(f"remote {_NAME(type(error))}: {safe_text(error)}")
+    told.__traceback__ = traceback_of(error)
     return told
-
-
-def _traceback_of(error: BaseException) -> TracebackType | None:
-    """Its traceback, past what its class makes of attribute access."""
-    traceback: TracebackType | None = BaseException.__getattribute__(error, "__traceback__")
-    return traceback
 
 
 class ExceptionEncoder:
@@ -81,12 +69,12 @@ class ExceptionEncoder:
         if self._config.SEND_TRACEBACKS:
             try:
                 lines = formatTraceback(
-                    type(error), error, _traceback_of(error), detailed=self._config.DETAILED_TRACEBACK
+                    type(error), error, traceback_of(error), detailed=self._config.DETAILED_TRACEBACK
                 )
             except BaseException as why:  # formatting runs the exception's own code
                 if is_interrupt(why):
                     raise
-                lines = [f"{type(error).__name__}: the traceback could not be formatted\n"]
+                lines = [f"{_NAME(type(error))}: the traceback could not be formatted\n"]
         if issubclass(type(error), PyroError):
             _forget(error, *_OWN_NOTES)
         with contextlib.suppress(Exception):  # an exception class may refuse attributes in any way it likes
@@ -109,7 +97,7 @@ class ExceptionEncoder:
                 yield shorter
         else:
             yield self._encode(_stand_in(error, why, lines), serializer)
-        yield self._encode(PyroError(f"{safe_text(type(error).__name__)}: {safe_text(error)[:200]}"), serializer)
+        yield self._encode(PyroError(f"{safe_text(_NAME(type(error)))}: {safe_text(error)[:200]}"), serializer)
         yield serializer.dumps(PyroError("error"))
 
     def substitute(self, error: BaseException, serializer: SerializerBase) -> BaseException:
@@ -154,3 +142,36 @@ def _stand_in(error: BaseException, why: BaseException | None, lines: list[str])
     )
     stand_in._pyroTraceback = [safe_text(line) for line in lines]  # type: ignore[attr-defined]
     return stand_in
+
+
+# ---- the log
+
+
+def make_describable(record: logging.LogRecord) -> bool:
+    """Replace what cannot be formatted in an entry of the log; a filter, which lets all entries pass ([HRD-22]).
+
+    Handlers take care of exceptions of class Exception, at the most; the others would end the thread.
+    """
+    try:
+        record.getMessage()
+    except BaseException as why:
+        if is_interrupt(why):
+            raise
+        arguments = record.args.values() if isinstance(record.args, dict) else record.args or ()
+        record.msg = f"{record.msg} ({', '.join(map(safe_text, arguments))})"
+        record.args = ()
+    if record.exc_info and record.exc_info[1] is not None:
+        error = record.exc_info[1]
+        try:
+            traceback.format_exception(*record.exc_info)
+        except BaseException as why:
+            if is_interrupt(why):
+                raise
+            frames = traceback.format_tb(traceback_of(error))
+            record.exc_info = None
+            record.exc_text = f"{''.join(frames)}{_NAME(type(error))}: {safe_text(error)}"
+    return True
+
+
+for _logger in _LOGGERS:
+    _logger.addFilter(make_describable)

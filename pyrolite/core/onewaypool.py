@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -89,7 +90,8 @@ class OnewayPool:
             try:
                 task()
             except BaseException:
-                log.exception("oneway call ended its thread's task")
+                with contextlib.suppress(BaseException):  # of handlers of the user, or of the exception itself
+                    log.exception("oneway call ended its thread's task")
             del task
 
     def overfull(self) -> bool:

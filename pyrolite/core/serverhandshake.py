@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyrolite import compression
 from pyrolite.core.context import CallState, correlation_from, current_context
-from pyrolite.core.failure import is_interrupt, safe_text
+from pyrolite.core.failure import safe_text
 from pyrolite.core.wirelog import log_frame, log_sent
 from pyrolite.errors import (
     ConnectionClosedError,
@@ -19,6 +19,7 @@ from pyrolite.errors import (
 )
 from pyrolite.serializers import get_serializer_by_id
 from pyrolite.socketserver.interface import security_level
+from pyrolite.tracebacks import is_interrupt
 from pyrolite.wire import v48
 from pyrolite.wire.message import (
     FLAGS_COMPRESSED,
@@ -141,13 +142,15 @@ def _refuse(
 ) -> tuple[bytes, Payload]:
     """The CONNECTFAIL message with the text of ``error`` ([WIRE-63])."""
     peer = getattr(connection, "peer_address", None)
-    level = security_level(daemon) if isinstance(error, SecurityError) else logging.DEBUG
+    level = security_level(daemon) if issubclass(type(error), SecurityError) else logging.DEBUG
     log.log(level, "handshake with %r refused: %r", peer, error, extra={"peer": peer})
     daemon._pyroRefused(error)
     serializer = get_serializer_by_id(serializer_id)
     try:
         payload = serializer.dumps(str(error))
-    except Exception:
+    except BaseException as why:  # of the exception's own code
+        if is_interrupt(why):
+            raise
         payload = serializer.dumps(safe_text(error))
     annotations = daemon._pyroDispatcher.safe_annotations(current_context._state)
     return v48.encode(MSG_CONNECTFAIL, 0, seq, serializer_id, payload, annotations, daemon._pyroHmacKey)

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyrolite import lazily
-from pyrolite.core.failure import is_interrupt
 from pyrolite.errors import PyroError
 from pyrolite.net.sockets import peer_has_ended
+from pyrolite.tracebacks import is_interrupt
 
 if TYPE_CHECKING:
     import uuid

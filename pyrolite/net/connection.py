@@ -23,6 +23,7 @@ from pyrolite.errors import ConnectionClosedError, TimeoutError  # noqa: A004 - 
 from pyrolite.net import lingering, sockets
 from pyrolite.net.tlssockets import is_tls, would_block
 from pyrolite.pieces import LARGE, Pieces
+from pyrolite.tracebacks import is_interrupt
 from pyrolite.wire.framing import FrameReader
 from pyrolite.wire.message import Buffer, Frame, Payload
 from pyrolite.wire.v48 import is_whole, read_whole
@@ -552,9 +553,9 @@ class SocketConnection:
         for resource in list(resources or ()):
             try:
                 resource.close()
-            except KeyboardInterrupt:
-                raise
-            except BaseException:
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
                 log.warning("closing tracked resource %r failed", type(resource), exc_info=True)
 
     def __del__(self) -> None:

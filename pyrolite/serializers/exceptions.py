@@ -196,6 +196,13 @@ def _set_notes(error: BaseException, notes: Any) -> None:
         error.__notes__ = [note for note in notes if isinstance(note, str)]  # type: ignore[attr-defined, unused-ignore]
 
 
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # an int with very many digits
+        return f"<{type(value).__name__}>"
+
+
 def stand_in(error: PyroError, name: str, data: dict[str, Any]) -> PyroError:
     """What is raised instead of an exception whose class is not known or refused ([SER-55], [BYD-40]).
 
@@ -206,7 +213,7 @@ def stand_in(error: PyroError, name: str, data: dict[str, Any]) -> PyroError:
     """
     args = data.get("args")
     remote_args = tuple(args) if isinstance(args, (list, tuple)) else ()
-    shown = ", ".join(map(repr, remote_args))
+    shown = ", ".join(map(_shown, remote_args))
     if len(shown) > _ARGUMENTS_SHOWN:
         shown = shown[:_ARGUMENTS_SHOWN] + "..."
     text = f"{error.args[0]} (remote exception: {shown})"

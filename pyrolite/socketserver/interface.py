@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from pyrolite.configuration import Configuration, config
 from pyrolite.errors import ConnectionClosedError, SecurityError, TimeoutError  # noqa: A004 - [ERR-2]
 from pyrolite.net.connection import SocketConnection
+from pyrolite.tracebacks import is_interrupt
 
 __all__ = [
     "DEFAULT_DRAIN",
@@ -144,13 +145,13 @@ def log_connection_end(log: logging.Logger, error: BaseException, conn: SocketCo
 def run_disconnect_hook(log: logging.Logger, daemon: Any, conn: SocketConnection) -> None:
     """Tell the daemon that the connection ends; whatever its hook raises is logged ([DMN-36], [HRD-20]).
 
-    KeyboardInterrupt passes, which ends the program.
+    A real Ctrl-C passes, which ends the program.
     """
     try:
         daemon._clientDisconnect(conn)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
+        if is_interrupt(error):
+            raise
         log.warning("Error in clientDisconnect: %s", error, exc_info=True, extra={"peer": conn.peer_address})
 
 
@@ -167,6 +168,6 @@ def run_housekeeping(log: logging.Logger, daemon: Any) -> None:
 
 def log_housekeeping_error(log: logging.Logger, error: BaseException) -> None:
     """Log ``error``, which the housekeeping has raised, unless it is one that passes."""
-    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+    if issubclass(type(error), (SystemExit, KeyboardInterrupt)):
         raise error
     log.warning("error in housekeeping: %s", error, exc_info=error)

@@ -7,6 +7,7 @@ And a job may *wait in line* for the first worker that is free or can be lent ([
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -71,7 +72,8 @@ class Worker(threading.Thread):
                 try:
                     job()
                 except BaseException:  # SystemExit of user code included: the worker must return to the pool [HRD-22]
-                    log.exception("unhandled exception in job of %s", self.name)
+                    with contextlib.suppress(BaseException):  # of handlers of the user, or of the exception itself
+                        log.exception("unhandled exception in job of %s", self.name)
                 self.job = job = None  # let go of it before waiting for the next one
                 job = self.pool.notify_done(self) or self._jobs.get()
         finally:

@@ -6,6 +6,7 @@ command that is answered with a line of JSON, and the end of stdin ends the serv
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import gc
 import json
@@ -47,8 +48,90 @@ class ForeverError(Exception):
         return super().__getattribute__(name)
 
 
-for _class in (TextlessError, ForeverError):  # names with double underscores are not recreated ([SEC-22])
-    _class.__module__ = "served"
+class ExitInTextError(Exception):
+    """Whoever describes it is to end."""
+
+    def __str__(self) -> str:
+        raise SystemExit("in the text of an exception")
+
+    def __repr__(self) -> str:
+        raise KeyboardInterrupt("in the text of an exception")
+
+
+class EndlessError(Exception):
+    """Describes itself by describing itself."""
+
+    def __str__(self) -> str:
+        return str(self)
+
+    __repr__ = __str__
+
+
+#: What is no text.
+NUMBER: Any = 5
+
+
+class NumberError(Exception):
+    """Its text is no text."""
+
+    def __str__(self) -> str:
+        return NUMBER
+
+
+class _NamelessType(type):
+    def __getattribute__(cls, name: str) -> Any:
+        if name in {"__name__", "__qualname__", "__module__"}:
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+
+class NamelessError(Exception, metaclass=_NamelessType):
+    """Not even its class can be named."""
+
+
+class ClasslessError(Exception):
+    """Neither its class nor its attributes can be looked at."""
+
+    @property
+    def __class__(self) -> Any:
+        raise SystemExit("in the class of an exception")
+
+    @property
+    def __dict__(self) -> Any:
+        raise GeneratorExit("in the attributes of an exception")
+
+
+for _class in (TextlessError, ForeverError, ExitInTextError, EndlessError, NumberError, ClasslessError):
+    _class.__module__ = "served"  # names with double underscores are not recreated ([SEC-22])
+
+
+def _with_odd_attributes() -> Exception:
+    error = ValueError("odd attributes")
+    error.itself, error.function, error.lock = error, lambda: None, threading.Lock()  # type: ignore[attr-defined]
+    error._pyroTraceback = 5  # type: ignore[attr-defined]
+    return error
+
+
+def _with_odd_arguments() -> Exception:
+    error = ValueError()
+    error.args = (error, object(), threading.Lock())
+    return error
+
+
+def _chain(length: int) -> Exception:
+    error = ValueError("first of many")
+    for number in range(length):
+        following = ValueError(number)
+        following.__cause__ = following.__context__ = error
+        error = following
+    return error
+
+
+def _circle() -> Exception:
+    one, other = ValueError("one of two"), ValueError("the other one")
+    one.__cause__, other.__cause__ = other, one
+    one.__context__, other.__context__ = other, one
+    return one
 
 
 #: What `Target.fail` raises.
@@ -70,6 +153,18 @@ FAILURES = {
     "unserializable": ForeverError,
     "surrogates": lambda: ValueError("\ud800 and \udfff"),
     "huge": lambda: ValueError("x" * 3_000_000),
+    "exit in text": lambda: ExitInTextError("hidden"),
+    "endless": lambda: EndlessError("hidden"),
+    "no text": lambda: NumberError("hidden"),
+    "nameless": lambda: NamelessError("hidden"),
+    "classless": lambda: ClasslessError("hidden"),
+    "odd attributes": _with_odd_attributes,
+    "odd arguments": _with_odd_arguments,
+    "huge number": lambda: ValueError(10**5000),
+    "chain": lambda: _chain(2000),
+    "circle": _circle,
+    "cancelled": asyncio.CancelledError,
+    "not callable": lambda: 5,
     "group": lambda: __import__("builtins").__dict__.get("ExceptionGroup", lambda *_: ValueError("no groups"))(
         "several", [ValueError("inner")]
     ),
@@ -275,6 +370,16 @@ class HookError(BaseException):
     """Of no class that anybody expects."""
 
 
+HOOK_FAILURES: dict[str, Any] = {
+    "Exception": ValueError,
+    "HookError": HookError,
+    "SystemExit": SystemExit,
+    "KeyboardInterrupt": KeyboardInterrupt,
+    "ExitInTextError": ExitInTextError,
+    "NamelessError": NamelessError,
+}
+
+
 class FailingHooks(Daemon):
     """Fails in every hook as often as `fail_next` says, and lets the handshake data decide about the handshake."""
 
@@ -283,7 +388,7 @@ class FailingHooks(Daemon):
     def _fail(self, hook: str) -> None:
         kind = self.fail_next
         if kind:
-            raise {"Exception": ValueError, "HookError": HookError, "SystemExit": SystemExit}[kind](f"in {hook}")
+            raise HOOK_FAILURES[kind](f"in {hook}")
 
     def annotations(self) -> dict[str, Any]:
         if self.fail_next in WRONG_ANNOTATIONS:
@@ -304,7 +409,7 @@ class FailingHooks(Daemon):
         self._fail("clientDisconnect")
 
     def housekeeping(self) -> None:
-        if self.fail_next != "SystemExit":  # a documented way to end the loop
+        if self.fail_next not in {"SystemExit", "KeyboardInterrupt"}:  # a documented way to end the loop
             self._fail("housekeeping")
 
 

@@ -13,7 +13,7 @@ from pyrolite.errors import CommunicationError, PyroError
 from pyrolite.wire.message import MSG_CONNECTFAIL, MSG_CONNECTOK
 
 from .harness import MEGABYTE, ONEWAY, Server, eventually
-from .served import FAILURES, WRONG_ANNOTATIONS
+from .served import FAILURES, HOOK_FAILURES, WRONG_ANNOTATIONS
 
 #: Twice as many failures as workers: a worker that is lost with each of them would be missed.
 WORKERS = 3
@@ -38,6 +38,18 @@ ARRIVES = {
     "unserializable": ("PyroError", "Error serializing exception"),
     "surrogates": ("", ""),
     "huge": ("ValueError", "xxx"),
+    "exit in text": ("RemoteError", ""),
+    "endless": ("", ""),
+    "no text": ("RemoteError", ""),
+    "nameless": ("PyroError", ""),
+    "classless": ("", ""),
+    "odd attributes": ("", "odd attributes"),
+    "odd arguments": ("", ""),
+    "huge number": ("", ""),
+    "chain": ("ValueError", "1999"),
+    "circle": ("ValueError", "one of two"),
+    "cancelled": ("PyroError", "CancelledError"),
+    "not callable": ("TypeError", "must derive from BaseException"),
     "group": ("", ""),
 }
 
@@ -194,7 +206,7 @@ def test_wrong_annotations(start_server: Callable[..., Server], servertype: str,
     assert server.command("stats")["streams"] == 0
 
 
-@pytest.mark.parametrize("kind", ["Exception", "HookError", "SystemExit"])
+@pytest.mark.parametrize("kind", HOOK_FAILURES)
 def test_hooks(start_server: Callable[..., Server], kind: str) -> None:
     """[HRD-18], [HRD-20], [DMN-36]: annotations, clientDisconnect and housekeeping raise; the loop goes on."""
     server = start_server(

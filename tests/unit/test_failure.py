@@ -13,9 +13,10 @@ import pytest
 
 from pyrolite.configuration import Configuration, config
 from pyrolite.core import failure
-from pyrolite.core.failure import ExceptionEncoder, is_interrupt, remote_form, safe_text
+from pyrolite.core.failure import ExceptionEncoder, remote_form, safe_text
 from pyrolite.errors import ConnectionClosedError, MessageTooLargeError, ProtocolError, PyroError, SecurityError
 from pyrolite.serializers import SerializerBase, get_serializer
+from pyrolite.tracebacks import is_interrupt
 from pyrolite.wire.message import Frame
 
 ALL = ["serpent", "json", "marshal", "msgpack", "pickle", "cloudpickle", "dill"]
