@@ -64,6 +64,9 @@ CLIENT = """
 import json, sys, time
 import Pyro4
 with Pyro4.Proxy(sys.argv[1]) as ns:
+    ns.ping()
+    print("ready", flush=True)
+    sys.stdin.readline()
     before = ns.lookup("a", return_metadata=True)
     listed = ns.list(return_metadata=True)["a"]
     ns.set_metadata("a", ["y"])
@@ -77,9 +80,20 @@ with Pyro4.Proxy(sys.argv[1]) as ns:
 
 def test_client_of_a_lease() -> None:
     """[BYD-14] A Pyro4 client sees an ordinary entry, until it is gone."""
+    command = command_for("Pyro4", "-c", CLIENT)
     with running_nameserver() as running, pyrolite.Proxy(running.uri) as nameserver:
-        nameserver.register("a", URI, metadata=["x"], ttl=3)
-        assert in_pyro4(CLIENT, str(running.uri)) == [URI, ["x"], [URI, ["x"]], {"a": URI}, 2]
+        with subprocess.Popen(
+            [*command, str(running.uri)],
+            env=environment_for("Pyro4"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as client:
+            assert client.stdout
+            assert client.stdout.readline() == "ready\n"
+            nameserver.register("a", URI, metadata=["x"], ttl=2)
+            out, _ = client.communicate("\n", timeout=50)
+        assert json.loads(out) == [URI, ["x"], [URI, ["x"]], {"a": URI}, 2]
         assert str(nameserver.lookup("a")) == "PYRO:later@host:1"
 
 
