@@ -124,3 +124,30 @@ def test_bad_data(data: bytes, text: str, limit: int) -> None:
     """[WIRE-42], [HRD-4] Data that is no zlib stream, is cut short, or is followed by something."""
     with pytest.raises(SerializeError, match=text):
         decompress(data, limit)
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 3])
+@pytest.mark.parametrize("kind", ["zeros", "random"])
+def test_sizes_around_those_of_the_pieces(size: int, kind: str) -> None:
+    """[HRD-4]: large data is decompressed piece by piece, and nothing is lost, added or overlooked between them."""
+    payload = bytes(size) if kind == "zeros" else random.Random(size).randbytes(size)
+    data = zlib.compress(payload, 1)
+    assert decompress(data) == payload
+    assert decompress(memoryview(data), size) == payload
+    with pytest.raises(MessageTooLargeError):
+        decompress(data, size - 1)
+    for damaged in (data[:-1], data + b"x", data + bytes(100_000), data[:-1] + bytes([data[-1] ^ 1])):
+        with pytest.raises(SerializeError):
+            decompress(damaged)
+
+
+def test_memory_of_large_payloads() -> None:
+    """[HRD-4]: no second copy of what has been decompressed so far."""
+    data = zlib.compress(bytes(32 << 20))
+    tracemalloc.start()
+    try:
+        decompress(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 48 << 20
