@@ -10,9 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from pyrolite.commandline import Lifetime, OptionParser, checked_port, errors_in_one_line, hmac_key, say
 from pyrolite.configuration import config
-from pyrolite.core import URI, Daemon, Proxy, _locateNS
+from pyrolite.core import Daemon, _locateNS
 from pyrolite.core.exposure import exposed_names, get_exposed_members
-from pyrolite.errors import PyroError
 from pyrolite.naming.service import NO_KEY_WARNING, address_named
 
 __all__ = ["find_object", "main"]
@@ -31,6 +30,9 @@ examples:
   python -m pyrolite.serve -u /run/shop.socket shop:Stock
   python -m pyrolite.serve --expose-all statistics=statistics:NormalDist
                                                         what has no @expose; only where you trust all clients
+
+Names in the name server are leases: they are renewed while this runs, registered again after a restart of the name
+server, and vanish within --ttl when this is killed. (Pyro4's name server has no leases; there they stay.)
 
 SIGTERM and Ctrl-C end it: names are taken out of the name server, and calls in progress may finish.
 Exit code: 0 ended by a signal, 1 error, 2 wrong usage.
@@ -87,19 +89,23 @@ def main(args: Sequence[str] | None = None) -> int:
             daemon = Daemon(host=options.host, port=options.port, unixsocket=options.unixsocket)
         with daemon:
             daemon._pyroHmacKey = key
-            uris = {entry.name: daemon.register(entry.thing, entry.name) for entry in published}
-            names = _Names(key)
-            try:
-                for name, uri in uris.items():
-                    tell(f"{name}: {uri}")
-                if options.naming:
-                    tell(f"registered in the name server at {names.register(uris)}")
-                tell("Pyro daemon running.")
-                with lifetime.serving(lambda: _end(daemon, names, options.drain)):
-                    daemon.requestLoop()
-            finally:
-                names.remove()
+            for entry in published:
+                tell(f"{entry.name}: {daemon.register(entry.thing, entry.name)}")
+            if options.naming:
+                tell(f"registered in the name server at {_keep_names(daemon, published, options.ttl)}")
+            tell("Pyro daemon running.")
+            with lifetime.serving(lambda: daemon.shutdown(options.drain)):
+                daemon.requestLoop()
     return 0
+
+
+def _keep_names(daemon: Daemon, published: list[_Published], ttl: float) -> str:
+    """Register the names while the daemon serves ([BYD-14]); returns where the name server is."""
+    with _locateNS(hmac_key=daemon._pyroHmacKey) as nameserver:
+        location = str(nameserver._pyroUri.location)
+    for entry in published:
+        daemon.register_ns(entry.thing, entry.name, ttl=ttl)
+    return location
 
 
 def _parse(args: Sequence[str] | None) -> tuple[argparse.Namespace, list[_Published]]:
@@ -114,6 +120,9 @@ def _parse(args: Sequence[str] | None) -> tuple[argparse.Namespace, list[_Publis
     parser.add_argument("-u", "--unixsocket", metavar="NAME", help="Unix domain socket to listen on instead")
     parser.add_argument("-s", "--servertype", choices=("thread", "multiplex"), help="default: SERVERTYPE")
     parser.add_argument("-n", "--naming", action="store_true", help="register the names in the name server")
+    parser.add_argument(
+        "--ttl", type=float, default=30.0, metavar="SECONDS", help="how long names outlive this program (default: 30)"
+    )
     parser.add_argument("--expose-all", action="store_true", help="everything public can be used (dangerous)")
     parser.add_argument(
         "--drain", type=float, default=5.0, metavar="SECONDS", help="time for calls in progress at the end (default: 5)"
@@ -125,6 +134,8 @@ def _parse(args: Sequence[str] | None) -> tuple[argparse.Namespace, list[_Publis
         parser.error("nothing to publish")
     if not 0 <= options.drain < 1e6:
         parser.error("--drain must be 0 or more")
+    if not 0 < options.ttl < 1e6:
+        parser.error("--ttl must be more than 0")
     published: dict[str, _Published] = {}
     for text in arguments:
         name, _, path = text.rpartition("=")
@@ -147,47 +158,6 @@ def _check(entry: _Published) -> None:
     """Refuse what no client could do anything with."""
     if not exposed_names(get_exposed_members(entry.thing, only_exposed=config.REQUIRE_EXPOSE)):
         raise ValueError(f"{entry.name} does not expose anything: put @expose before the class, or say --expose-all")
-
-
-class _Names:
-    """The names in the name server, which are removed at the end."""
-
-    def __init__(self, key: bytes | None) -> None:
-        self._key = key
-        self._uris: dict[str, URI] = {}
-
-    def register(self, uris: dict[str, URI]) -> str:
-        """Register the names; where the name server is."""
-        with self._nameserver() as nameserver:
-            for name, uri in uris.items():
-                nameserver.register(name, uri)
-                self._uris[name] = uri
-            return str(nameserver._pyroUri.location)
-
-    def remove(self) -> None:
-        """Remove those that still stand for the objects of this process."""
-        uris, self._uris = self._uris, {}
-        if not uris:
-            return
-        try:
-            with self._nameserver() as nameserver:
-                registered = nameserver.list()
-                for name, uri in uris.items():
-                    if registered.get(name) == str(uri):
-                        nameserver.remove(name)
-        except PyroError as error:
-            sys.stderr.write(f"Warning: the names could not be removed from the name server: {error}\n")
-
-    def _nameserver(self) -> Proxy:
-        return _locateNS(hmac_key=self._key)
-
-
-def _end(daemon: Daemon, names: _Names, drain: float) -> None:
-    """Nobody is to find the objects any more, then the calls in progress may finish."""
-    try:
-        names.remove()
-    finally:
-        daemon.shutdown(drain)
 
 
 if __name__ == "__main__":

@@ -53,14 +53,14 @@ class _Server:
     """A name server: the given one, or the one that is found whenever a connection is needed."""
 
     def __init__(self, given: Any, daemon: Daemon) -> None:
-        self._given = given
+        self.given = given
         self._daemon = daemon
         self._proxy: Any = None
         #: whether it understands ``ttl``, None: not known yet. Pyro4's does not.
         self._leases: bool | None = None
 
     def _connected(self, patience: float) -> Any:
-        given = self._given
+        given = self.given
         if given is not None and not isinstance(given, (str, URI)) and not hasattr(given, "_pyroUri"):
             return given  # the name server itself, in this process
         if self._proxy is None:
@@ -70,7 +70,7 @@ class _Server:
         return self._proxy
 
     def _new_proxy(self) -> Any:
-        given, config = self._given, self._daemon._pyroConfig
+        given, config = self.given, self._daemon._pyroConfig
         if given is None:
             return clientside.locate_nameserver(hmac_key=self._daemon._pyroHmacKey, config=config)
         if isinstance(given, (str, URI)):
@@ -147,23 +147,35 @@ class NameKeeper:
             raise ValueError("ttl must be more than 0 seconds")
         if self._stopping.is_set():
             raise PyroError("the daemon has ended")
-        server = _Server(nameserver, self._daemon)
-        entry = _Registration(object_id, name, uri, metadata, ttl, server)
-        try:
-            with self._calling:
+        with self._calling:
+            server = self._server(nameserver)
+            entry = _Registration(object_id, name, uri, metadata, ttl, server)
+            try:
                 server.do(lambda nameserver: server.register(nameserver, entry))
-        except BaseException:
-            server.release()
-            raise
+            except BaseException:
+                self._release_unused(server)
+                raise
+            with self._lock:
+                self._entries = [
+                    other for other in self._entries if (other.name, other.object_id) != (name, object_id)
+                ] + [entry]
+                if self._thread is None:
+                    self.last_housekeeping = time.monotonic()
+                    self._thread = threading.Thread(target=self._run, name="pyrolite-names", daemon=True)
+                    self._thread.start()
+
+    def _server(self, given: Any) -> _Server:
+        """What was made for the same name server before, or a new one."""
         with self._lock:
-            replaced = [other for other in self._entries if other.name == name and other.object_id == object_id]
-            self._entries = [other for other in self._entries if other not in replaced] + [entry]
-            if self._thread is None:
-                self.last_housekeeping = time.monotonic()
-                self._thread = threading.Thread(target=self._run, name="pyrolite-names", daemon=True)
-                self._thread.start()
-        for other in replaced:
-            other.server.release()
+            known = (entry.server for entry in self._entries if entry.server.given is given)
+            return next(known, None) or _Server(given, self._daemon)
+
+    def _release_unused(self, server: _Server) -> None:
+        """Close the connection that no name needs any more; nobody else calls meanwhile."""
+        with self._lock:
+            used = any(entry.server is server for entry in self._entries)
+        if not used:
+            server.release()
 
     def drop_missing(self, object_ids: Container[str]) -> None:
         """Remove the names of objects that are not among these any more."""
@@ -194,7 +206,8 @@ class NameKeeper:
                 left = deadline - time.monotonic()
                 if left > 0:
                     self._remove_one(entry, left)
-                entry.server.release()
+            for entry in entries:
+                self._release_unused(entry.server)
         finally:
             self._calling.release()
 

@@ -207,6 +207,10 @@ def test_objects_and_names(quick: Any) -> None:
             )
         with Proxy("PYRONAME:two") as proxy:
             assert proxy.name() == "thing"
+        assert daemon._pyroNames is not None
+        assert len({id(entry.server) for entry in daemon._pyroNames._entries}) == 1  # they share a connection
+        daemon.register_ns(thing, "one", metadata=["again"])
+        assert len(daemon._pyroNames._entries) == 3
         daemon.unregister(thing)
         assert names() == {"three"}
         daemon.register_ns(Thing, "class")
@@ -292,8 +296,8 @@ def test_failures(quick: Any, pyro_config: Any) -> None:
             other.register_ns(thing, "b")
         assert daemon.objectsById[thing._pyroId] is thing  # type: ignore[attr-defined]
         pyro_config.NS_PORT, pyro_config.BROADCAST_ADDRS = 1, "127.0.0.1"
-        with pytest.raises(NamingError, match="^Failed to locate the nameserver"):
-            daemon.register_ns(Thing(), "c")
+        with Daemon() as other, pytest.raises(NamingError, match="^Failed to locate the nameserver"):
+            other.register_ns(Thing(), "c")
 
 
 @pytest.mark.parametrize("servertype", ["thread", "multiplex"])
@@ -312,7 +316,7 @@ def test_end_without_name_server(servertype: str, pyro_config: Any, caplog: pyte
         daemon = Daemon()
         daemon.register_ns(Thing(), "b", ns=local)
         assert daemon._pyroNames is not None
-        daemon._pyroNames._entries[0].server._given = f"PYRO:Pyro.NameServer@127.0.0.1:{mute.getsockname()[1]}"
+        daemon._pyroNames._entries[0].server.given = f"PYRO:Pyro.NameServer@127.0.0.1:{mute.getsockname()[1]}"
         begin = time.monotonic()
         daemon.close()
         assert time.monotonic() - begin < 8

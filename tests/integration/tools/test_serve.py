@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,20 @@ def test_name_server(serve: Any) -> None:
         assert tool.end() == 0
         assert tool.errors == ""
         assert set(nameserver.list()) == {"Pyro.NameServer", "example.till"}
+
+
+@pytest.mark.usefixtures("pyro_config")
+def test_names_are_leases(serve: Any) -> None:
+    """[BYD-14] [BYD-22] After a kill the name vanishes."""
+    with running_nameserver() as running, locateNS() as nameserver:
+        settings = {"PYRO_NS_HOST": "127.0.0.1", "PYRO_NS_PORT": str(running.uri.port)}
+        tool = serve("-n", "--ttl", "1", "example.stock=shop:Stock", **settings)
+        tool.wait_for("Pyro daemon running.")
+        assert tool.end(signal.SIGKILL) == -signal.SIGKILL
+        deadline = time.monotonic() + 30
+        while "example.stock" in nameserver.list():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_calls_in_progress_are_finished(serve: Any) -> None:
