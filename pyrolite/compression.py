@@ -36,7 +36,7 @@ def compress(payload: Buffer | Pieces) -> tuple[Buffer | Pieces, bool]:
     return payload, False
 
 
-def decompress(data: Buffer, limit: int = 0) -> bytes:
+def decompress(data: Buffer | Pieces, limit: int = 0) -> bytes:
     """The payload that was compressed into ``data``.
 
     Args:
@@ -50,6 +50,8 @@ def decompress(data: Buffer, limit: int = 0) -> bytes:
 
     Thread safety: may be called from any thread.
     """
+    if type(data) is Pieces:
+        data = bytes(data)
     limit = limit or max(DEFAULT_LIMIT, DEFAULT_RATIO * len(data))
     stream = zlib.decompressobj()
     most = min(_GROWTH, limit + 1)

@@ -382,7 +382,7 @@ class Dispatcher:
         return None
 
 
-def _decode(serializer: SerializerBase, data: Buffer) -> Request:
+def _decode(serializer: SerializerBase, data: Payload) -> Request:
     """The call in a payload ([WIRE-70], [WIRE-74], [WIRE-86])."""
     try:
         request = serializer.loadsCall(data)
@@ -404,7 +404,7 @@ def _serializer_or_marshal(serializer_id: int) -> SerializerBase:
         return get_serializer_by_id(3)
 
 
-def _decodes(serializer: SerializerBase, data: Buffer) -> bool:
+def _decodes(serializer: SerializerBase, data: Payload) -> bool:
     """Whether ``data`` is a value of any shape."""
     try:
         serializer.loads(data)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from pyrolite import compression, lazily
 from pyrolite.configuration import config
 from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
-from pyrolite.pieces import under_view
-from pyrolite.wire import v48
+from pyrolite.pieces import Pieces, under_view
+from pyrolite.serializers.large_bytes import FINDERS
+from pyrolite.wire import body, v48
 from pyrolite.wire.framing import read_frame
 from pyrolite.wire.message import (
     ANNOTATION_HMAC,
@@ -34,6 +35,8 @@ else:
 __all__ = ["Message", "secure_compare"]
 
 log: logging.Logger = logging.getLogger("pyrolite.message")
+
+body.FINDERS.update(FINDERS)
 
 
 class Message:
@@ -151,7 +154,7 @@ class Message:
         """The message object for a received frame; ``hmac_key`` is that of the connection."""
         message = cls.__new__(cls)
         message.type, message.flags, message.seq, message.serializer_id, annotations, data = frame
-        message.data = bytes(under_view(data))  # not a view of memory that is meant to be used again soon
+        message.data = bytes(data if type(data) is Pieces else under_view(data))
         message.annotations = dict(annotations)
         message.data_size = len(frame.data)
         message.annotations_size = sum(6 + len(value) for value in annotations.values())

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 else:
     explain = lazily.module("pyrolite.serializers.explain", globals(), "explain")
 
-__all__ = ["Buffer", "SerializerBase", "concerned", "contains"]
+__all__ = ["Buffer", "Received", "SerializerBase", "concerned", "contains"]
 
 Buffer = bytes | bytearray | memoryview
+#: What is decoded; pieces come only to the formats in `large_bytes.FINDERS`.
+Received = Buffer | Pieces
 Replacement = Callable[[Any], Any]
 _T = TypeVar("_T")
 
@@ -37,15 +39,17 @@ _CONTAINERS: Final = frozenset({list, tuple, dict})
 _SHORT: Final = 1024
 
 
-def contains(data: Buffer, word: bytes) -> bool:
+def contains(data: Received, word: bytes) -> bool:
     """Whether ``word`` may occur in ``data``; what a view shows is not copied, but searched with all around it."""
+    if type(data) is Pieces:
+        return any(word in piece for piece in data.pieces)
     if type(data) is memoryview:
         owner: Any = data.obj
         data = owner if type(owner) in {bytes, bytearray} else bytes(data)
     return word in data
 
 
-def may_hold_classes(data: Buffer, *values: Any) -> bool:
+def may_hold_classes(data: Received, *values: Any) -> bool:
     """Whether there can be class dicts in ``values``, which were decoded from ``data``.
 
     Both tests cost next to nothing, and spare walking through everything that is received.
@@ -98,11 +102,11 @@ class SerializerBase:
         """The bytes of a call."""
         return self._encode((obj, method, vargs, kwargs))
 
-    def _read(self, data: Buffer) -> Any:
+    def _read(self, data: Any) -> Any:
         """What is in ``data``, with class dicts as dicts."""
         raise NotImplementedError
 
-    def _read_call(self, data: Buffer) -> Any:
+    def _read_call(self, data: Any) -> Any:
         """The four parts of the call in ``data``, with class dicts as dicts; only called if it is overridden."""
         raise NotImplementedError
 
@@ -128,7 +132,7 @@ class SerializerBase:
             explain.add_place(error, self, {"result": data})
             raise
 
-    def loads(self, data: Buffer) -> Any:
+    def loads(self, data: Received) -> Any:
         """The value in ``data``.
 
         Raises:
@@ -160,7 +164,7 @@ class SerializerBase:
             explain.add_place(error, self, {"args": vargs, "kwargs": kwargs})
             raise
 
-    def loadsCall(self, data: Buffer) -> tuple[Any, Any, Any, Any]:
+    def loadsCall(self, data: Received) -> tuple[Any, Any, Any, Any]:
         """Object, method name, positional and keyword arguments of the call in ``data``; errors as `loads`."""
         try:
             obj, method, vargs, kwargs = self._read_call(data) if self._has_own_call else self._read(data)

@@ -28,6 +28,8 @@ from struct import error as StructError
 from typing import Any, Final
 
 from pyrolite import lazily
+from pyrolite.pieces import Pieces
+from pyrolite.serializers.large_bytes import loads_around
 
 __all__ = ["MAX_DEPTH", "loads"]
 
@@ -47,7 +49,7 @@ _EXPANSION: Final = 16
 _COLLIDING_KEYS: Final = 1000
 
 
-def loads(data: bytes | bytearray | memoryview) -> Any:
+def loads(data: bytes | bytearray | memoryview | Pieces) -> Any:
     """Decode ``data``, one value in marshal format, after a check of the whole of it ([SER-70], [HRD-1]).
 
     Only None, bools, numbers, strings, bytes, tuples, lists, dicts, sets and frozensets are decoded, from every version
@@ -59,8 +61,11 @@ def loads(data: bytes | bytearray | memoryview) -> Any:
 
     Thread safety: no state is shared.
     """
-    if type(data) is memoryview and (data.itemsize != 1 or not data.c_contiguous):
-        data = data.tobytes()
+    if type(data) is not bytes:
+        if type(data) is Pieces:
+            return loads_around(data, loads, loads, data.pieces[0][-5:-4] + b"\x10\0\0\0")
+        if type(data) is memoryview and (data.itemsize != 1 or not data.c_contiguous):
+            data = data.tobytes()
     size = len(data)
     if 1 < size < _ATOM_SIZE and (size == _SIZES[data[0]] or (size == data[1] + 2 and _GROUPS[data[0]] == _SHORT)):
         try:

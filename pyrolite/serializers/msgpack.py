@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Final
 
 from pyrolite.errors import SerializeError
 from pyrolite.pieces import LARGE, Pieces
-from pyrolite.serializers.base import Buffer, SerializerBase, concerned
+from pyrolite.serializers.base import Buffer, Received, SerializerBase, concerned
 from pyrolite.serializers.classes import Recreator
+from pyrolite.serializers.large_bytes import loads_around
 from pyrolite.serializers.values import GraphConverter, simple_forms
 
 __all__ = ["MsgpackSerializer"]
@@ -44,7 +45,7 @@ class MsgpackSerializer(SerializerBase):
     _walk_all: ClassVar[bool] = False
     _hookable = frozenset({bytes, bytearray, memoryview})
 
-    def _read(self, data: Buffer) -> Any:
+    def _read(self, data: Received) -> Any:
         return _library().unpack(data)
 
     def _encode(self, data: Any) -> bytes | Pieces:
@@ -126,10 +127,15 @@ class _Library:
         #: Packers that are not in use.
         self.packers: list[Any] = []
 
-    def unpack(self, data: Buffer) -> Any:
+    def unpack(self, data: Any) -> Any:
         """The value in ``data``, before class dicts are looked at."""
         size = len(data)
-        hook = _ext_hook if size <= _FEW_INTEGERS else _CountingExtHook()
+        if size <= _FEW_INTEGERS:
+            hook: Any = _ext_hook
+        elif type(data) is Pieces:
+            return loads_around(data, self.unpack, self.unpack, b"\xc4\x10")
+        else:
+            hook = _CountingExtHook()
         try:
             value = self._unpackb(data, ext_hook=hook)
         except (TypeError, _ManyIntegersError):  # unhashable keys

@@ -18,6 +18,7 @@ from pyrolite.pieces import LARGE, Pieces, under_view
 from pyrolite.serializers import exceptions
 from pyrolite.serializers.base import Buffer, SerializerBase, contains
 from pyrolite.serializers.classes import pickled_name, run_replacement
+from pyrolite.serializers.large_bytes import loads_around
 from pyrolite.serializers.values import is_plain
 from pyrolite.tracebacks import LocalNote
 
@@ -84,7 +85,7 @@ def _has_local_notes(error: BaseException) -> bool:
 
 @functools.cache
 def _classes() -> Any:
-    """The pickler and the unpickler."""
+    """The pickler, the unpickler, and one that finds no classes."""
 
     class Pickler(NameMapping, pickle.Pickler):
         def reducer_override(self, obj: Any) -> Any:
@@ -95,7 +96,11 @@ def _classes() -> Any:
             found = find_mapped_class(module_name, global_name)
             return super().find_class(module_name, global_name) if found is None else found
 
-    return Pickler, Unpickler
+    class PlainUnpickler(pickle.Unpickler):
+        def find_class(self, module_name: str, global_name: str) -> Any:
+            raise pickle.UnpicklingError
+
+    return Pickler, Unpickler, PlainUnpickler
 
 
 def find_mapped_class(module: str, name: str) -> Any:
@@ -115,12 +120,21 @@ def _import_module(name: str, package: str | None = None) -> Any:
     return importlib.import_module(_MODULE_OF_PYRO4.sub("pyrolite", name), package)
 
 
-def load_pickle(data: Buffer) -> Any:
+def load_pickle(data: Any) -> Any:
     """Unpickle, with the names of Pyro4 mapped."""
     # looking for the name takes less time than making the unpickler, unless there is much to look through
-    if len(data) > _LONG or contains(data, b"Pyro4"):
-        return _classes()[1](io.BytesIO(under_view(data))).load()
-    return pickle.loads(data)
+    if len(data) > _LONG:
+        if type(data) is Pieces:
+            return loads_around(data, _load_plain, load_pickle, b"C\x10")
+        data = under_view(data)
+    elif not contains(data, b"Pyro4"):
+        return pickle.loads(data)
+    return _classes()[1](io.BytesIO(data)).load()
+
+
+def _load_plain(data: bytes) -> Any:
+    """Unpickle what needs no name, so that nothing is done twice when it does."""
+    return _classes()[2](io.BytesIO(data)).load()
 
 
 #: Payloads of more bytes than these are not searched for names.

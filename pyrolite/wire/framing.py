@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from pyrolite.errors import ProtocolError
 from pyrolite.wire import v48
 from pyrolite.wire.body import Body
-from pyrolite.wire.message import Buffer, Frame, Header, check_size, check_type
+from pyrolite.wire.message import Buffer, Frame, Header, Payload, check_size, check_type
 
 __all__ = ["MAX_AHEAD", "OTHER_CODECS", "Codec", "FrameReader", "codec_for", "read_frame"]
 
@@ -157,7 +157,7 @@ class FrameReader:
             if body is None or body.missing:
                 return None
             head = self._head
-            data: Buffer = body.arrived()
+            data: Payload = body.arrived()
             self._stop_collecting()
         else:
             rest, pos = self.rest, self._pos
@@ -214,7 +214,7 @@ class FrameReader:
     def take(self, size: int) -> bytes:
         """Up to ``size`` raw bytes from the front of the stream, for readers that parse messages themselves."""
         if self._body is not None:  # give up collecting: hand out the raw bytes again
-            self.rest, self._pos = b"".join((self._head, self._body.arrived(), self.rest[self._pos :])), 0
+            self.rest, self._pos = b"".join((self._head, bytes(self._body.arrived()), self.rest[self._pos :])), 0
             self.plain = self._codec is _V48
             self._stop_collecting()
         pos = self._pos
@@ -226,7 +226,7 @@ class FrameReader:
         """The payload of a large message begins at ``start`` of ``rest``, all of which belongs to the message."""
         self._header = header
         self._head = self.rest[self._pos : start]
-        self._body = Body(header[3], self.rest[start:])
+        self._body = Body(header, self.rest[start:])
         self.collecting = True
         self.plain = False
         self.rest, self._pos = b"", 0

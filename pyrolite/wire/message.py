@@ -86,7 +86,7 @@ class Frame(NamedTuple):
     seq: int
     serializer_id: int
     annotations: dict[str, bytes]
-    data: Buffer
+    data: Payload
 
 
 def check_size(header: Header, max_size: int) -> None:

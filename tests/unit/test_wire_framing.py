@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from pyrolite.errors import MessageTooLargeError, ProtocolError, SecurityError
+from pyrolite.pieces import Pieces
 from pyrolite.wire import framing, v48
-from pyrolite.wire.body import KEPT_BUFFERS, KEPT_SIZE
+from pyrolite.wire.body import FINDERS, KEPT_BUFFERS, KEPT_SIZE
 from pyrolite.wire.framing import MAX_AHEAD, FrameReader, read_frame
-from pyrolite.wire.message import Buffer, Frame, Header
+from pyrolite.wire.message import FLAGS_COMPRESSED, FLAGS_KEEPSERIALIZED, Buffer, Frame, Header
 
 KEY = b"secret-key"
 LARGE = 300_000
@@ -347,6 +348,52 @@ class TestKeptBuffers:
                 assert reader.space() is not None
             assert readers[0].take(100_000) == message(self.PAYLOADS[1])[:70_000]
             assert readers[0].space() is None
+
+
+class TestPieces:
+    """[BYD-55]: large bytes in a payload are received in memory of their own."""
+
+    PAYLOAD = bytes(range(256)) * (KEPT_SIZE // 256 + 4)
+
+    @pytest.fixture(autouse=True)
+    def finder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(FINDERS, 1, lambda begin, size: (10, size - 5))
+
+    @pytest.mark.parametrize("key", [None, KEY])
+    @pytest.mark.parametrize("first", [24, 30, 34, 1000, 100_000, KEPT_SIZE + 1000])
+    @pytest.mark.parametrize("step", [300_000, MAX_AHEAD, 2 * KEPT_SIZE])
+    def test_received(self, key: bytes | None, first: int, step: int) -> None:
+        """[WIRE-1], [WIRE-32]: whatever the pieces are in which it arrives; if too little comes first, as ever."""
+        reader, data = FrameReader(), message(self.PAYLOAD, hmac_key=key) + message(seq=8, hmac_key=key)
+        reader.feed(data[:first])
+        assert reader.next_frame((4,), key) is None
+        for start in range(first, len(data), step):
+            assert reader.buffered == start
+            reader.feed(data[start : start + step])
+        frame, following = reader.next_frame((4,), key), reader.next_frame((4,), key)
+        assert frame is not None and following is not None and following.seq == 8
+        assert bytes(frame.data) == self.PAYLOAD
+        if first >= 100:
+            assert type(frame.data) is Pieces
+            assert list(map(len, frame.data.pieces)) == [10, len(self.PAYLOAD) - 15, 5]
+
+    def test_handed_out_raw(self) -> None:
+        """[WIRE-125]"""
+        reader, data = FrameReader(), message(self.PAYLOAD)
+        reader.feed(data[:1000])
+        assert reader.next_frame() is None
+        reader.feed(data[1000:200_000])
+        assert reader.take(len(data)) == data[:200_000]
+
+    @pytest.mark.parametrize("flags", [FLAGS_COMPRESSED, FLAGS_KEEPSERIALIZED])
+    def test_not_what_a_serializer_has_made(self, flags: int) -> None:
+        reader = FrameReader()
+        data = v48.pack(4, flags, 1, 1, len(self.PAYLOAD)) + self.PAYLOAD
+        reader.feed(data[:1000])
+        assert reader.next_frame() is None
+        frame = next(receive(reader, data[1000:]))
+        assert type(frame.data) is memoryview
+        assert frame.data == self.PAYLOAD
 
 
 class TestReadFrame:

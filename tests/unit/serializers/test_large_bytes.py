@@ -12,8 +12,10 @@ import pytest
 import serpent
 
 from pyrolite import compression
-from pyrolite.pieces import LARGE, Pieces
+from pyrolite.errors import SerializeError
+from pyrolite.pieces import LARGE, Pieces, under_view
 from pyrolite.serializers import SerializerBase, get_serializer, serpent_reader, serpent_writer
+from pyrolite.serializers.large_bytes import FINDERS
 from pyrolite.wire import v48
 
 BINARY = ("marshal", "pickle", "msgpack", "cloudpickle", "dill")
@@ -231,3 +233,116 @@ class TestSerpent:
         data = b"{'data': '" + b"QUJD" * 5000 + inside + b"QUJD" * 5000 + b"', 'encoding': 'base64'}"
         with pytest.raises(ValueError, match="malformed serpent data"):
             serpent_reader.loads(memoryview(data))
+
+
+class TestReceivedInPieces:
+    """[BYD-55]: large bytes are received as what they become."""
+
+    NAMES = ("marshal", "pickle", "msgpack")
+
+    @staticmethod
+    def received(serializer: SerializerBase, payload: bytes) -> Pieces:
+        place = FINDERS[serializer.serializer_id](payload[:LARGE], len(payload))
+        assert place is not None
+        start, end = place
+        return Pieces([payload[:start], payload[start:end], payload[end:]])
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_not_copied(self, name: str) -> None:
+        """As a result, as an argument, and in containers."""
+        serializer = available(name)
+        twice: list[Any] = [[DATA] * 2] if name != "msgpack" else []  # which has no references
+        for value in (DATA, [1, DATA, "x"], {"a": {"b": [DATA]}}, [(DATA, None)], *twice):
+            pieces = self.received(serializer, serializer.dumps(value))
+            assert pieces.pieces[1] == DATA
+            found = serializer.loads(pieces)
+            assert found == serializer.loads(bytes(pieces))
+            while type(found) is not bytes:
+                items = list(found.values()) if type(found) is dict else found
+                found = next(item for item in items if type(item) not in {int, str})
+            assert found is pieces.pieces[1]
+        for vargs in ((DATA,), ("x", DATA, 1)):
+            pieces = self.received(serializer, serializer.dumpsCall("obj", "method", vargs, {"k": 1}))
+            obj, method, args, kwargs = serializer.loadsCall(pieces)
+            assert (obj, method, [*args], kwargs) == ("obj", "method", [*vargs], {"k": 1})
+            assert any(arg is pieces.pieces[1] for arg in args)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_wherever_it_is(self, name: str) -> None:
+        """What is no plain container, or is shared, is decoded as a whole."""
+        serializer = available(name)
+        shared = [DATA]
+        values: list[Any] = [{DATA: 1}]
+        if name != "msgpack":
+            values += [[shared, shared], {DATA}, (DATA, {2, 1}), frozenset([DATA])]
+        if name == "pickle":
+            values += [[DATA, Holder(DATA)], Holder(DATA), ValueError(DATA)]
+        for value in values:
+            pieces = self.received(serializer, serializer.dumps(value))
+            assert repr(serializer.loads(pieces)) == repr(serializer.loads(bytes(pieces))) == repr(value)
+
+    def test_cycles(self) -> None:
+        serializer = get_serializer("pickle")
+        value: list[Any] = [DATA]
+        value.append((value, DATA))
+        found = serializer.loads(self.received(serializer, serializer.dumps(value)))
+        assert found[1][0] is found
+        assert found[0] == found[1][1] == DATA
+
+    def test_nothing_is_unpickled_twice(self) -> None:
+        """[SER-45]: unpickling may do things."""
+        serializer = get_serializer("pickle")
+        Holder.made = 0
+        serializer.loads(self.received(serializer, serializer.dumps([DATA, Holder(1)])))
+        assert Holder.made == 1
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_damaged(self, name: str) -> None:
+        """[SER-70], [HRD-3]: what is wrong before or behind the bytes is told as ever."""
+        serializer = available(name)
+        payload = serializer.dumpsCall("obj", "method", (DATA,), {})
+        pieces = self.received(serializer, payload)
+        before, content, behind = pieces.pieces
+        damaged = [
+            [before, content, b""],
+            [before, content, b"\xc1" * len(behind)],
+            [b"\xc1" + before[1:], content, behind],
+        ]
+        if name != "pickle":  # which ignores what follows
+            damaged.append([before, content, behind + b"N"])
+        for parts in damaged:
+            with pytest.raises(SerializeError):
+                serializer.loadsCall(Pieces(parts))
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_not_found(self, name: str) -> None:
+        """Nothing large, or it does not fill the payload, or begins too late."""
+        serializer = available(name)
+        for value in ("x" * LARGE, [DATA, "x" * 2000], ["x" * 2000, DATA], [1.5] * LARGE):
+            payload = serializer.dumps(value)
+            assert FINDERS[serializer.serializer_id](payload[:LARGE], len(payload)) is None
+
+
+class Holder:
+    """A class that pickle knows by its name, and that counts how often it is unpickled."""
+
+    made = 0
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Holder.made += 1
+        self.__dict__.update(state)
+
+    def __repr__(self) -> str:
+        return f"Holder({self.data!r})"
+
+
+def test_under_view() -> None:
+    """Nothing but a view of all of some bytes is seen through."""
+    assert under_view(memoryview(DATA)) is DATA
+    assert under_view(DATA) is DATA
+    part, other = memoryview(DATA)[1:], memoryview(bytearray(DATA))
+    assert under_view(part) is part
+    assert under_view(other) is other
