@@ -252,6 +252,10 @@ class Target:
             "memory": lambda: bytes(8 << 30),
             "iterator": lambda: iter(range(3)),
             "class": lambda: Target,
+            "incomparable": _Incomparable,
+            "huge number": lambda: 10**5000,
+            "generators": lambda: [iter([1])],
+            "function": lambda: lambda: None,
             "none": lambda: None,
         }[kind]()
 
@@ -275,6 +279,15 @@ class Target:
     def oneway_with(self, annotations: dict[str, Any]) -> None:
         self.answer_with(annotations)
 
+    def stream(self, kind: str) -> Any:
+        """An iterator that misbehaves after its first item."""
+        return STREAMS[kind]()
+
+    def misuse(self, kind: str) -> str:
+        """Put nonsense into the context of the call."""
+        MISUSES[kind](current_context)
+        return kind
+
     def context(self) -> dict[str, Any]:
         return {
             "annotations": {key: bytes(value).hex() for key, value in current_context.annotations.items()},
@@ -284,6 +297,108 @@ class Target:
 
     def runs(self) -> int:
         return self.property_runs
+
+
+class _Closing:
+    """A resource or iterator that cannot even be closed."""
+
+    def __iter__(self) -> _Closing:
+        return self
+
+    def __next__(self) -> int:
+        return 1
+
+    def close(self) -> None:
+        raise SystemExit("in close")
+
+
+class _Incomparable:
+    """Raises whatever is asked of it."""
+
+    def __eq__(self, other: object) -> bool:
+        raise SystemExit("in a comparison")
+
+    def __hash__(self) -> int:
+        raise GeneratorExit("in a hash")
+
+    def __bool__(self) -> bool:
+        raise KeyboardInterrupt("in a truth value")
+
+    def __getattr__(self, name: str) -> Any:
+        raise SystemExit(f"in {name}")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise SystemExit("while it is serialized")
+
+
+def _unserializable_item() -> Iterator[Any]:
+    yield 1
+    yield threading.Lock()
+
+
+def _unencodable_item() -> Iterator[Any]:
+    yield 1
+    yield "\ud800"
+
+
+def _stays_open() -> Iterator[Any]:
+    try:
+        yield 1
+    finally:
+        yield "not yet"
+
+
+def _fails_to_close() -> Iterator[Any]:
+    try:
+        yield 1
+        yield 2
+    finally:
+        raise SystemExit("in finally")
+
+
+def _calls_itself() -> Iterator[Any]:
+    def items() -> Iterator[Any]:
+        yield 1
+        yield next(iterator)
+
+    iterator = items()
+    return iterator
+
+
+STREAMS: dict[str, Any] = {
+    "unserializable item": _unserializable_item,
+    "unencodable item": _unencodable_item,
+    "stays open": _stays_open,
+    "fails to close": _fails_to_close,
+    "close raises": _Closing,
+    "calls itself": _calls_itself,
+}
+
+MISUSES: dict[str, Any] = {
+    "no responses": lambda context: setattr(context, "response_annotations", None),
+    "list of responses": lambda context: setattr(context, "response_annotations", [1]),
+    "long key": lambda context: setattr(context, "response_annotations", {"TOOLONG": b"x"}),
+    "number as key": lambda context: setattr(context, "response_annotations", {5: b"x"}),
+    "key of other letters": lambda context: setattr(context, "response_annotations", {"\xe4bcd": b"x"}),
+    "number": lambda context: setattr(context, "response_annotations", {"ABCD": 5}),
+    "too large": lambda context: setattr(context, "response_annotations", {"ABCD": b"x" * 70_000}),
+    "key of the library": lambda context: setattr(context, "response_annotations", {"STRM": b"x", "CORR": b"y"}),
+    "no annotations": lambda context: setattr(context, "annotations", None),
+    "odd correlation id": lambda context: setattr(context, "correlation_id", "text"),
+    "no client": lambda context: setattr(context, "client", None),
+    "other sequence number": lambda context: setattr(context, "seq", 99),
+    "number as resource": lambda context: context.track_resource(5),
+    "incomparable resource": lambda context: context.track_resource(_Incomparable()),
+    "resource that cannot be closed": lambda context: _track(context, _Closing()),
+}
+
+
+def _track(context: Any, resource: Any) -> None:
+    _KEPT.append(resource)  # nobody else would keep it alive
+    context.track_resource(resource)
+
+
+_KEPT: list[Any] = []
 
 
 class Hidden:
@@ -315,6 +430,12 @@ class Empty:
     def add(self, item: Any) -> int:
         self._items.append(item)
         return len(self._items)
+
+
+@expose
+@behavior(instance_mode="single")
+class EmptySingle(Empty):
+    """The only one, and false."""
 
 
 def _fail_to_create(cls: type) -> Any:
@@ -465,6 +586,9 @@ def _command(daemon: Any, line: str) -> Any:
         begin = time.monotonic()
         daemon.shutdown(float(argument))
         return time.monotonic() - begin
+    elif name == "noted":
+        instance = daemon._pyroInstances.get(Target)
+        return instance.noted() if instance else 0
     elif name == "blocks":
         gc.collect()
         return sys.getallocatedblocks()
@@ -519,6 +643,7 @@ def main(settings: dict[str, Any]) -> None:
     daemon.register(Hidden(), "hidden")
     daemon.register(Target(), "gate")
     daemon.register(Empty, "empty")
+    daemon.register(EmptySingle, "empty-single")
     daemon.register(Uncreatable, "uncreatable")
     daemon.register(Holder, "holder")
     print(json.dumps({"location": daemon.locationStr}), flush=True)

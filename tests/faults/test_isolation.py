@@ -184,6 +184,13 @@ def test_session_objects(server: Server) -> None:
         assert third.add("z") == 1
 
 
+def test_false_single_object(server: Server) -> None:
+    """[HRD-31]: the only object is the same one for all, also when it is false."""
+    for number in range(1, 4):
+        with server.proxy("empty-single") as proxy:
+            assert proxy.add(number) == number
+
+
 def test_resources_of_session_objects(server: Server) -> None:
     """[HRD-30]: resources that only the session object holds are closed before it is released."""
     for number in range(1, 4):
@@ -216,4 +223,15 @@ def test_unexposed_properties_do_not_run(server: Server) -> None:
     payload = get_serializer("serpent").dumpsCall("hidden", "<batch>", [("secret", (), {})], None)
     client.send(client.message(MSG_INVOKE, bytes(payload), flags=8))
     client.receive()
+    assert client.call("how_often", target="hidden") == 0
+    metadata = client.call("get_metadata", "hidden", target="Pyro.Daemon")
+    assert {kind: set(names) for kind, names in metadata.items()} == {
+        "methods": {"how_often"},
+        "oneway": set(),
+        "attrs": set(),
+    }
+    with server.proxy("hidden") as proxy:
+        for use in (lambda: proxy.secret, lambda: setattr(proxy, "secret", 1), lambda: proxy.secret()):
+            with pytest.raises(AttributeError):
+                use()
     assert client.call("how_often", target="hidden") == 0

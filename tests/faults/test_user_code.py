@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from pyrolite.errors import CommunicationError, PyroError
-from pyrolite.wire.message import MSG_CONNECTFAIL, MSG_CONNECTOK
+from pyrolite.wire.message import MSG_CONNECTFAIL, MSG_CONNECTOK, MSG_RESULT
 
 from .harness import MEGABYTE, ONEWAY, Server, eventually
-from .served import FAILURES, HOOK_FAILURES, WRONG_ANNOTATIONS
+from .served import FAILURES, HOOK_FAILURES, MISUSES, STREAMS, WRONG_ANNOTATIONS
 
 #: Twice as many failures as workers: a worker that is lost with each of them would be missed.
 WORKERS = 3
@@ -109,6 +109,45 @@ def test_batches_properties_and_generators(server: Server) -> None:
     assert server.command("stats")["streams"] == 0
 
 
+@pytest.mark.parametrize("serializer", ["serpent", "marshal"])
+def test_streams(server: Server, serializer: str) -> None:
+    """[HRD-22], [STR-10]: iterators with items that cannot be sent, and such that cannot be closed."""
+    with server.proxy(serializer=serializer) as proxy:
+        assert proxy.echo(0) == 0
+        connection = proxy._pyroConnection
+        for _ in range(2):
+            for kind in STREAMS:
+                items = proxy.stream(kind)
+                assert next(items) == 1, kind
+                if kind not in {"stays open", "close raises"}:
+                    with contextlib.suppress(Exception):
+                        next(items)
+                items.close()
+                assert proxy.echo(kind) == kind
+                assert proxy._pyroConnection is connection, kind
+                next(proxy.stream(kind))  # and nobody closes it
+    eventually(lambda: server.command("stats")["connections_open"] == 0)
+    server.is_well()
+
+
+def test_contexts(server: Server) -> None:
+    """[HRD-21], [HRD-26], [HRD-30]: nonsense in the context of a call is nobody's problem but that of its caller."""
+    other = server.client()
+    for kind in MISUSES:
+        client = server.client()
+        client.send(client.invocation("misuse", kind))
+        frame = client.receive()
+        assert (frame.type, frame.seq) == (MSG_RESULT, client.seq), kind
+        client.send(client.invocation("echo", 1))
+        assert set(client.receive().annotations) <= {"CORR"}, kind
+        client.close()
+        assert other.call("echo", kind) == kind
+        seen = other.call("context")
+        assert (set(seen["annotations"]) <= {"CORR"}, seen["responses"]) == (True, []), kind
+    eventually(lambda: server.command("stats")["connections_open"] == 1)
+    server.is_well()
+
+
 def test_creators(server: Server) -> None:
     """[HRD-22]: an instance creator that raises SystemExit."""
     for _ in range(TIMES):
@@ -124,12 +163,14 @@ def test_results(server: Server, serializer: str) -> None:
     with server.proxy(serializer=serializer) as proxy:
         assert proxy.echo(0) == 0
         connection = proxy._pyroConnection
-        for kind in ("lock", "recursive", "deep", "memory", "class"):
+        for kind in ("lock", "recursive", "deep", "memory", "class", "incomparable", "generators", "function"):
             error = caught(lambda kind=kind: proxy.result(kind))
             assert isinstance(error, (Exception)), kind
             assert proxy._pyroConnection is connection, (kind, error)
-        with contextlib.suppress(ValueError, PyroError):
-            assert proxy.result("surrogate") == "\ud800"
+        for kind, value in (("surrogate", "\ud800"), ("huge number", 10**5000)):
+            with contextlib.suppress(ValueError, PyroError):
+                assert proxy.result(kind) == value
+            assert proxy._pyroConnection is connection, kind
         batch = proxy._pyroBatch()
         batch.echo(1)
         batch.result("lock")
