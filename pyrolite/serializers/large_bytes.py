@@ -92,10 +92,9 @@ def _finder(head: bytes, order: Literal["little", "big"]) -> Callable[[bytes, in
 
     ``head`` is an expression for their type code, with what follows, their number in the byte order given, as group 1.
     """
-    search = re.compile(head, re.DOTALL).finditer
 
     def find(begin: bytes, size: int) -> tuple[int, int] | None:
-        for match in search(begin[:_BEFORE]):
+        for match in re.finditer(head, begin[:_BEFORE], re.DOTALL):  # compiled when first used ([BYD-60])
             start = match.end(1)
             end = start + int.from_bytes(match[1], order)
             if size - _BEHIND <= end <= size:

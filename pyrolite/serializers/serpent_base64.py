@@ -12,7 +12,7 @@ from typing import Any, Final
 
 __all__ = ["cut_out", "is_plain_base64", "put_back"]
 
-_BEGIN: Final = re.compile(rb"\{'data': ?'")
+_BEGIN: Final = rb"\{'data': ?'"
 _ENDS: Final = (b"', 'encoding': 'base64'}", b"','encoding':'base64'}")
 #: Bytes at both ends of the text that are searched for where it begins and ends.
 _AROUND: Final = 4096
@@ -26,7 +26,7 @@ _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 def cut_out(data: memoryview) -> tuple[str, str] | None:
     """The text around the base64 in ``data``, and the base64; None when there is not one large one, or broken text."""
     head, tail = bytes(data[:_AROUND]), bytes(data[-_AROUND:])
-    begin = _BEGIN.search(head)
+    begin = re.search(_BEGIN, head)
     end = max(map(tail.rfind, _ENDS))
     if begin is None or end < 0 or len(data) < 2 * _AROUND:
         return None
