@@ -269,6 +269,9 @@ class Proxy:
                     if self._pyroConnection is connection:
                         connection.setTimeout(self._pyroTimeout or None)
 
+        connection = self._pyroConnection
+        if connection is not None and connection.keep_open:  # lost, it cannot be made again ([PRX-41])
+            timeout = 0
         keep_trying(attempt, threading.TIMEOUT_MAX if timeout is None else timeout)
 
     def _pyroOpen(self, offer: Offer, deadline: float | None) -> tuple[URI, Welcome]:

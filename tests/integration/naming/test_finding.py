@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import pyrolite
-from pyrolite.core import URI, Proxy
+from pyrolite.core import URI, Daemon, Proxy
 from pyrolite.errors import CommunicationError, ConnectionClosedError, NamingError, PyroError
 from pyrolite.testing import running_daemon, running_nameserver
 
@@ -267,6 +267,24 @@ def test_wait_notices_a_lost_connection() -> None:
         proxy._pyroWait(10)
         assert proxy.name() == "thing"
         proxy._pyroRelease()
+
+
+def test_wait_on_a_connected_socket() -> None:
+    """[BYD-13] [PRX-41] A socket of the user's is tested once: when it is lost, nobody can connect it again."""
+    ours, theirs = socket.socketpair()
+    with ours, Daemon(connected_socket=theirs) as daemon:
+        daemon.register(Thing(), "thing")
+        thread = threading.Thread(target=daemon.requestLoop)
+        thread.start()
+        proxy = Proxy("thing", connected_socket=ours)
+        proxy._pyroWait(30)
+        assert proxy.name() == "thing"
+        theirs.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for _ in range(2):
+            with pytest.raises(CommunicationError):
+                proxy._pyroWait(None)
+        theirs.close()
 
 
 @pyrolite.expose
