@@ -21,6 +21,12 @@ from pyrolite.errors import CommunicationError, ConnectionClosedError, PyroError
 
 from .harness import CommandedProcess, RawClient, Server, eventually, in_threads
 
+
+def full(count: int) -> Any:
+    """The number of rounds on demand only (``-m slow``)."""
+    return pytest.param(count, marks=[pytest.mark.slow, pytest.mark.timeout(300)])
+
+
 # ---- kill -9
 
 
@@ -120,7 +126,8 @@ def test_socket_of_a_killed_server(start_server: Callable[..., Server], tmp_path
 # ---- signals
 
 
-def test_server_under_signals(start_server: Callable[..., Server], watch: Any) -> None:
+@pytest.mark.parametrize("calls", [150, full(5000)])
+def test_server_under_signals(start_server: Callable[..., Server], watch: Any, calls: int) -> None:
     """System calls that are interrupted all the time, in all threads, lose nothing."""
     server = start_server()
     stop = threading.Event()
@@ -138,7 +145,7 @@ def test_server_under_signals(start_server: Callable[..., Server], watch: Any) -
     with watch(server) as watched, server.proxy() as proxy:
         shooter.start()
         try:
-            for number in range(150):
+            for number in range(calls):
                 assert proxy.echo(number) == number
             assert len(proxy.text(3_000_000)) == 3_000_000
             assert proxy.echo("x" * 300_000) == "x" * 300_000
@@ -149,7 +156,8 @@ def test_server_under_signals(start_server: Callable[..., Server], watch: Any) -
     watched.was_undisturbed(p99=0.3)
 
 
-def test_client_under_signals(start_server: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("calls", [100, full(3000)])
+def test_client_under_signals(start_server: Callable[..., Server], calls: int) -> None:
     server = start_server()
     count = 0
 
@@ -162,7 +170,7 @@ def test_client_under_signals(start_server: Callable[..., Server]) -> None:
     try:
         for timeout in (0, 20):
             with server.proxy(timeout=timeout) as proxy:
-                for number in range(100):
+                for number in range(calls):
                     assert proxy.echo(number) == number
                 assert proxy.slow(0.1, "slept") == "slept"
                 assert len(proxy.text(3_000_000)) == 3_000_000
@@ -316,18 +324,18 @@ def test_server_forks(servertype: str, run_python: Any) -> None:
 # ---- threads and garbage
 
 
-def test_proxy_of_eight_threads(start_server: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("rounds", [40, full(1000)])
+def test_proxy_of_eight_threads(start_server: Callable[..., Server], rounds: int, record: Any) -> None:
     """Calls, batches, streams and oneway calls over one proxy; one of the threads drops the connection at times."""
     server = start_server()
     with server.proxy() as proxy:
         assert proxy.echo(0) == 0
-        oneways = 0
+        oneways: list[tuple[int, int]] = []
         lost = []
 
         def user(number: int) -> Callable[[], None]:
             def run() -> None:
-                nonlocal oneways
-                for round_ in range(40):
+                for round_ in range(rounds):
                     mark = (number, round_)
                     kind = (number + round_) % 5
                     if kind == 0:
@@ -342,7 +350,7 @@ def test_proxy_of_eight_threads(start_server: Callable[..., Server]) -> None:
                             lost.append(mark)
                     elif kind == 2:
                         proxy.note()
-                        oneways += 1
+                        oneways.append(mark)
                     elif kind == 3:
                         with pytest.raises(ValueError, match="wrong value"):
                             proxy.fail("value")
@@ -353,13 +361,15 @@ def test_proxy_of_eight_threads(start_server: Callable[..., Server]) -> None:
 
             return run
 
-        in_threads([user(number) for number in range(8)])
-        eventually(lambda: proxy.noted() == oneways, what="oneway calls were lost")
-        assert oneways == 64
-        assert len(lost) < 40
+        in_threads([user(number) for number in range(8)], patience=250 if rounds > 100 else 50)
+        eventually(lambda: proxy.noted() == len(oneways), what="oneway calls were lost")
+        assert len(oneways) == 8 * rounds // 5
+        assert len(lost) < rounds
+    record(rounds=8 * rounds, streams_ended_by_release=len(lost))
 
 
-def test_garbage_of_other_threads(start_server: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("rounds", [20, full(400)])
+def test_garbage_of_other_threads(start_server: Callable[..., Server], rounds: int, record: Any) -> None:
     """[PRX-54]: proxies and iterators in cycles that any thread may collect, in the middle of calls over them."""
     server = start_server(ITER_STREAM_LINGER=0.5, POLLTIMEOUT=0.1)
     server.is_well()
@@ -376,7 +386,7 @@ def test_garbage_of_other_threads(start_server: Callable[..., Server]) -> None:
 
     def litter() -> None:
         with server.proxy() as proxy:
-            for number in range(30):
+            for number in range(rounds):
                 cycle = Cycle()
                 cycle.itself = cycle  # type: ignore[attr-defined]
                 cycle.proxy = server.proxy()  # type: ignore[attr-defined]
@@ -394,7 +404,7 @@ def test_garbage_of_other_threads(start_server: Callable[..., Server]) -> None:
     collector = threading.Thread(target=collect)
     collector.start()
     try:
-        in_threads([litter] * 3)
+        in_threads([litter] * 3, patience=250 if rounds > 100 else 50)
     finally:
         stop.set()
         collector.join()
@@ -402,6 +412,7 @@ def test_garbage_of_other_threads(start_server: Callable[..., Server]) -> None:
         gc.unfreeze()
     gc.collect()
     assert len(collections) > 10
+    record(rounds=3 * rounds, collections=len(collections))
     eventually(lambda: server.command("stats")["connections_open"] == 0)
     eventually(lambda: server.command("stats")["streams"] == 0)
 
@@ -428,7 +439,7 @@ def test_shutdown_with_calls_in_flight(
     begin = time.monotonic()
     took = server.command("shutdown 5")
     answers = [client.result() for client in clients]
-    record(seconds=round(took, 2))
+    record(seconds=round(took, 2), answered=len(answers))
     assert answers == list(range(IN_FLIGHT))
     assert time.monotonic() - begin < 5
     assert all(client.closed_by_server() for client in (*clients, *idle))

@@ -68,9 +68,10 @@ def caught(call: Callable[[], Any]) -> BaseException:
 
 
 @pytest.mark.parametrize("serializer", ["serpent", "json", "marshal"])
-def test_methods(server: Server, watch: Any, serializer: str) -> None:
+def test_methods(server: Server, watch: Any, serializer: str, record: Any) -> None:
     """[HRD-22], [HRD-23], [HRD-24]: every exception arrives, on a connection that stays open."""
     assert ARRIVES.keys() == FAILURES.keys()
+    record(count=len(ARRIVES) * (2 + TIMES))
     with watch(server, quiet=0.2) as watched, server.proxy(serializer=serializer) as proxy:
         assert proxy.echo(0) == 0
         connection = proxy._pyroConnection
