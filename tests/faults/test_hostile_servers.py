@@ -259,6 +259,8 @@ def _bombard(attempt: Try, count: int, seed: int, record: Any) -> None:
         told["message"] = bytes(message).hex()
         assert "value" in told or "Exception" in names, told
         raised_by_library = is_a(told, "PyroError") or "value" in told
+        if not honest:  # what the metadata do not name is not there
+            raised_by_library |= is_a(told, "AttributeError") and "has no exposed attribute" in told["text"]
         exceptional = len(message) >= 24 and message[9] & FLAGS_EXCEPTION
         # what a batch or a stream raises may be in the data
         assert raised_by_library or exceptional or action in {"batch", "stream"}, told
