@@ -515,7 +515,7 @@ class Watch:
 
         That is 3 times as long at most for the 99th percentile, or ``p99`` seconds; ``longest`` for the longest one.
         These two only tell delays from standstills: a machine that has more to do than this test delays everything.
-        On top of that comes the time without a processor, and as long again for what has piled up meanwhile: for so many
+        On top of that comes the time without a processor, and as long again for what has piled up: for so many
         seconds, a call may have taken longer, or a hundredth of the calls all together.
         """
         assert not self.failures, self.errors
