@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 import psycopg_pool
+from psycopg import waiting
 from psycopg.conninfo import make_conninfo
 
 from pyrolite.errors import NamingError
@@ -27,6 +28,10 @@ T = TypeVar("T")
 MAX_CONNECTIONS: Final = 8
 #: Attempts at what failed because others did the same at the same time.
 ATTEMPTS: Final = 5
+#: Seconds after which it is looked at whether it has taken too long.
+WAIT_INTERVAL: Final = 0.1
+#: Seconds within which what a connection was lost in is repeated.
+AGAIN_TIME: Final = 0.5
 #: Identifies the lock that is held while tables are created.
 _LOCK: Final = 0x5079726F6C697465
 
@@ -68,8 +73,11 @@ class _Connection(psycopg.Connection[Any]):
     """A connection that does not wait for ever for a server that has stopped answering."""
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
-        """As that of all connections, which every operation waits with."""
-        return super().wait(_bounded(gen), *args, **kwargs)
+        """As that of all connections, which every operation waits with.
+
+        The usual way of waiting, in C, does not come back in some versions while nothing happens.
+        """
+        return waiting.wait_selector(_bounded(gen), self.pgconn.socket, interval=WAIT_INTERVAL)
 
 
 def _bounded(generator: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
@@ -198,11 +206,18 @@ class PostgresqlStorage(SharedStorage):
     def _execute(self, operation: str, statement: str, *parameters: Any) -> psycopg.Cursor[Any]:
         """The finished statement, with all of its rows."""
         with self._errors(operation):
-            for _ in range(ATTEMPTS - 1):
-                with contextlib.suppress(*_TRANSIENT), self._connection() as connection:
-                    return connection.execute(statement.encode("utf-8"), parameters)
-            with self._connection() as connection:
-                return connection.execute(statement.encode("utf-8"), parameters)
+            begin = time.monotonic()
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    with self._connection() as connection:
+                        return connection.execute(statement.encode("utf-8"), parameters)
+                except psycopg.Error as error:
+                    # reading may be repeated in any case, unless the caller has waited already
+                    reading = error.sqlstate is None and statement.startswith("SELECT")
+                    again = isinstance(error, _TRANSIENT) or (reading and time.monotonic() - begin < AGAIN_TIME)
+                    if attempt == ATTEMPTS or not again:
+                        raise
+            raise AssertionError
 
     def _select(self, operation: str, condition: str = "true", *parameters: Any) -> dict[str, Entry]:
         statement = f"SELECT name, uri, metadata FROM pyrolite_names WHERE {condition}"  # noqa: S608

@@ -121,6 +121,7 @@ def test_connections_of_postgresql_that_were_ended(postgresql_server: Any) -> No
         connection.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         try:
+            assert storage.entry("b") == (URI, frozenset())
             with pytest.raises(NamingError, match="^name store unavailable: .*read-only"):
                 storage.put("c", URI, frozenset())
         finally:
