@@ -1,4 +1,4 @@
-"""What the tools warn of ([SEC-1], [SEC-3], [SEC-12], [SEC-20], [SEC-24], [SEC-25], [SEC-30], [SEC-36], [SEC-50])."""
+"""What the tools warn of ([CLI-31], [SEC-1], [SEC-12], [SEC-20], [SEC-24], [SEC-25], [SEC-30], [SEC-36], [SEC-50])."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_walk(start_tool: Any, echo: URI) -> None:
 
 
 def test_warnings(start_tool: Any) -> None:
-    """[CLI-30] What works and is dangerous is marked; the exit code is that of what works."""
+    """[CLI-31] What works and is dangerous is marked; the exit code is that of what works."""
     settings = {"PYRO_HOST": "0.0.0.0", "PYRO_SERIALIZERS_ACCEPTED": "pickle,serpent", "PYRO_DETAILED_TRACEBACK": "1"}
     tool = start_tool(MODULE, "--no-selftest", **settings)
     assert tool.wait() == 0
@@ -165,7 +165,7 @@ def test_warnings(start_tool: Any) -> None:
 
 @pytest.mark.usefixtures("pyro_leakcheck")
 def test_warnings_of_a_connection(start_tool: Any) -> None:
-    """[BYD-20] The doctor warns of pickle and of networks that are not encrypted."""
+    """[CLI-31] The doctor warns of pickle and of networks that are not encrypted."""
     with running_daemon({"echo": EchoServer()}, SERIALIZERS_ACCEPTED={"pickle", "serpent"}) as running:
         uri = running.uris["echo"]
         tool = start_tool(MODULE, str(uri), PYRO_SERIALIZER="pickle")

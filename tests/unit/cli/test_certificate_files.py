@@ -1,4 +1,4 @@
-"""What ``pyrolite-check`` says of certificate files ([CLI-30], [SEC-36])."""
+"""What ``pyrolite-check`` says of certificate files ([CLI-30], [CLI-31], [SEC-36])."""
 
 from __future__ import annotations
 
