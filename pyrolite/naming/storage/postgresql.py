@@ -175,7 +175,10 @@ class PostgresqlStorage(SharedStorage):
 
     def _checked_out(self) -> tuple[psycopg_pool.ConnectionPool[_Connection], _Connection]:
         """A connection that was usable a moment ago, and the pool that gets it back."""
-        for _ in range(ATTEMPTS):
+        latest = time.monotonic() + ANSWER_TIME - CONNECT_TIME
+        for attempt in range(ATTEMPTS):
+            if attempt and time.monotonic() > latest:  # the caller has waited long enough
+                break
             pool = self._pool or self._connect()
             try:
                 connection = pool.getconn()
