@@ -142,24 +142,37 @@ class NameServer:
         if not self._leases.put_metadata(name, _checked_metadata(_checked_name(name), metadata)):
             raise NamingError(f"unknown name: {name}")
 
-    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> int:
-        """Remove a name, or all that start with ``prefix``, or all that match ``regex`` from their start.
+    def remove(
+        self,
+        name: str | None = None,
+        prefix: str | None = None,
+        regex: str | None = None,
+        metadata_all: Iterable[str] | None = None,
+        metadata_any: Iterable[str] | None = None,
+    ) -> int:
+        """Remove a name, or all that start with ``prefix``, or match ``regex`` from their start, or have metadata.
 
-        The first of the three that is given and, for ``name``, known, counts. The name server's own entry stays.
+        The first of these that is given and, for ``name``, known, counts. The name server's own entry stays. Everything
+        goes in one step, also for other name servers on the same store.
 
         Returns:
             how many were removed.
 
         Raises:
-            TypeError: ``prefix`` or ``regex`` is no text.
-            NamingError: the expression is invalid, or could take too long.
+            TypeError: a filter has the wrong type.
+            NamingError: the expression is invalid, or could take too long; the storage has no metadata.
         """
         self._leases.sweep()
         if name and isinstance(name, str) and name not in _KEPT and self._names.discard((name,)):
             return 1
         if prefix:
             return self._names.discard_prefix(_checked_prefix(prefix), _KEPT)
-        return self._remove_matching(regex) if regex else 0
+        if regex:
+            return self._remove_matching(regex)
+        all_of, any_of = _tags("metadata_all", metadata_all), _tags("metadata_any", metadata_any)
+        if all_of:
+            return self._names.discard_metadata(all_of=all_of, keep=_KEPT)
+        return self._names.discard_metadata(any_of=any_of, keep=_KEPT) if any_of else 0
 
     def _remove_matching(self, regex: str) -> int:
         """Expressions are matched while nothing is locked, except for the few names that come in the last moment."""

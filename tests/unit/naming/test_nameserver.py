@@ -218,6 +218,24 @@ def test_remove(filled: NameServer, arguments: Any, count: int, left: set[str]) 
     assert OWN in filled.list()
 
 
+@pytest.mark.usefixtures("with_metadata")
+def test_remove_by_metadata(nameserver: NameServer) -> None:
+    """[NS-9] [NS-13] [BYD-10] All that have all, or any, of it; nothing without any; never the own entry."""
+    nameserver._register_own(URI("PYRO:ns@host:1"))
+    for name, tags in (("a", "xy"), ("b", "yz"), ("c", "z"), ("d", "")):
+        nameserver.register(name, OBJ, metadata=tuple(tags))
+    assert nameserver.remove(metadata_all=[]) == nameserver.remove(metadata_any=set()) == nameserver.remove() == 0
+    assert nameserver.remove(metadata_all=["x", "z"]) == 0
+    assert nameserver.remove(metadata_all=["y", "x", "x"]) == 1
+    assert nameserver.remove("unknown", metadata_any=["z", "unknown"]) == 2
+    assert nameserver.remove(metadata_any=["class:Pyro4.naming.NameServer"]) == 0
+    assert set(nameserver.list()) == {OWN, "d"}
+    for arguments in ({"metadata_all": "x"}, {"metadata_any": "x"}, {"metadata_all": 5}, {"metadata_any": [5]}):
+        with pytest.raises(TypeError):
+            nameserver.remove(**arguments)
+    assert nameserver.remove("d", metadata_any=["z"]) == 1
+
+
 def test_remove_by_expression_sees_names_that_come_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """[NS-9] [NS-15] What is registered while nothing is locked is removed if it matches, or was removed before."""
     nameserver = NameServer()
