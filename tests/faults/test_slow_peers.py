@@ -244,15 +244,19 @@ def test_a_full_pool(start_server: Callable[..., Server], servertype: str) -> No
     busy = [server.client() for _ in range(3)]
     for client in busy[:2]:
         client.send(client.invocation("wait_at_gate", target="gate"))
-    eventually(lambda: server.command("stats")["workers_busy"] == 2)
+
+    def is_told() -> bool:
+        client = server.connect()
+        answer = client.send(client.greeting()).receive()
+        client.close()
+        return b"no free workers, increase server threadpool size" in bytes(answer.data)
+
+    eventually(is_told)  # as soon as both calls have begun
     busy[2].send(busy[2].invocation("echo", "later"))  # who is in already waits
     for _ in range(30):
         server.connect()
     begin = time.monotonic()
-    for _ in range(5):
-        client = server.connect()
-        client.send(client.greeting())
-        assert b"no free workers, increase server threadpool size" in bytes(client.receive().data)
+    assert all(is_told() for _ in range(5))
     assert time.monotonic() - begin < 10
     busy[0].vanish()
     server.command("open gate")
