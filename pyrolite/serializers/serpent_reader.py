@@ -20,6 +20,7 @@ from json import JSONDecoder
 from typing import Any, Final
 
 from pyrolite import lazily
+from pyrolite.pieces import under_view
 from pyrolite.serializers import literal_reader
 from pyrolite.serializers.literal_reader import MAX_DEPTH, check_keys
 from pyrolite.serializers.serpent_base64 import cut_out, put_back
@@ -84,7 +85,7 @@ def _loads_other(data: bytes | bytearray | memoryview | str) -> Any:
         if put_back(value, base64):
             return value
     try:
-        encoded = data.encode() if isinstance(data, str) else bytes(memoryview(data))
+        encoded = data.encode() if isinstance(data, str) else bytes(under_view(memoryview(data)))
     except (TypeError, UnicodeEncodeError) as error:
         raise ValueError(f"{_REFUSED}: {error}") from error
     return loads(encoded)
