@@ -267,7 +267,7 @@ def _bombard(attempt: Try, count: int, seed: int, record: Any) -> None:
         assert told["seconds"] < 10, told
         assert not told["text"].startswith("no text") if "text" in told else True, told
         assert told["again"].get("value") == "'fine'" or is_a(told["again"], "PyroError", "AttributeError"), told
-    record(outcomes=kinds)
+    record(count=count, outcomes=kinds)
     assert len(kinds) > 4
 
 
