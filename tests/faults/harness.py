@@ -487,12 +487,14 @@ class Watch:
     def end(self) -> None:
         """The attack is over."""
         self.seconds = time.monotonic() - self.begun
-        if self._server.process.poll() is None:
+        alive = self._server.process.poll() is None
+        if alive:
             self.peak = self._server.peak()
-            for pid, before in zip(self._pids, self._waits, strict=True):
-                self.starved += sum(seconds - before.get(thread, 0.0) for thread, seconds in waits(pid).items())
         for probe in self._probes:
             probe.end()
+        if alive:
+            for pid, before in zip(self._pids, self._waits, strict=True):
+                self.starved += sum(seconds - before.get(thread, 0.0) for thread, seconds in waits(pid).items())
         self.quiet, self.attack = self._probe.quiet, self._probe.attack
         self.failures, self.errors = self._probe.failures, self._probe.errors
         self.elsewhere = self._elsewhere.attack
