@@ -31,7 +31,8 @@ class OnewayPool:
         #: for servers whose thread must not wait in `submit`: called when the queue is not too long any more
         self.on_room: Callable[[], None] | None = None
         # protects everything below; never held while a task runs
-        self._lock = threading.Lock()
+        # reentrant, because handlers of signals may shut the daemon down at any moment
+        self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._queue: collections.deque[Callable[[], None]] = collections.deque()

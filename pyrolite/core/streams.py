@@ -82,7 +82,8 @@ class StreamTable:
     def __init__(self, config: Configuration) -> None:
         self._config = config
         # protects the two dicts, which have the same keys; never held while an iterator runs
-        self._table_lock = threading.Lock()
+        # reentrant, because handlers of signals may shut the daemon down at any moment
+        self._table_lock = threading.RLock()
         self.streams: dict[str, Stream] = {}
         self._guards: dict[str, _Guard] = {}
 
@@ -100,8 +101,8 @@ class StreamTable:
                 owned = sum(stream.connection is connection for stream in self.streams.values())
                 if owned >= limit:
                     raise PyroError(f"too many open item streams on this connection (ITER_STREAM_MAX={limit})")
-            self.streams[stream_id] = Stream(connection, time.monotonic(), 0, iterator)
             self._guards[stream_id] = guard
+            self.streams[stream_id] = Stream(connection, time.monotonic(), 0, iterator)
         return stream_id
 
     def next_item(self, stream_id: str, connection: SocketConnection | None) -> Any:
@@ -184,9 +185,10 @@ class StreamTable:
             stream = self.streams.get(stream_id)
             if stream is None or (expected is not None and stream is not expected):
                 return
-            del self.streams[stream_id]
-            guard = self._guards.pop(stream_id)
-        _close(guard)
+            self.streams.pop(stream_id, None)
+            guard = self._guards.pop(stream_id, None)
+        if guard is not None:
+            _close(guard)
 
 
 def _may_use(stream: Stream, guard: _Guard, peer: object) -> bool:

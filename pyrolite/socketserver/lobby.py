@@ -64,7 +64,7 @@ class Lobby:
         self._config = configuration
         self._pool = pool
         # protects the shelves, the registrations and _wake_at; not held while anything is done with a connection
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._pending: _Shelf = OrderedDict()
         self._denied: _Shelf = OrderedDict()  # those of them that are going to be denied
         self._parked: _Shelf = OrderedDict()

@@ -64,7 +64,8 @@ class SocketServer_Multiplex:
         self._serving_thread: int | None = None
         self._ended = threading.Event()
         self._drain_until = 0.0  # (monotonic time) the requests that have arrived when the server ends are served
-        self._end_lock = threading.Lock()  # held by the thread that ends the server
+        self._end_lock = threading.Lock()  # held by the thread that ends the server, which is
+        self._ending_thread: int | None = None  # (a handler of signals may want to end it in the middle of that)
 
     def init(self, daemon: Any, host: str | None, port: int, unixsocket: str | None = None) -> None:
         """Bind to ``(host, port)`` or the Unix domain socket ``unixsocket``.
@@ -394,7 +395,7 @@ class SocketServer_Multiplex:
         if self._acceptor is not None and self._pid != os.getpid():
             self._abandon()
             return
-        if self._serving_thread == this_thread:
+        if this_thread in {self._serving_thread, self._ending_thread}:
             return  # in a call or a hook: `events` or `loop` goes on when it returns
         loop_thread = self._root._loop_thread
         if loop_thread != this_thread and (loop_thread or self._serving_thread):
@@ -419,9 +420,12 @@ class SocketServer_Multiplex:
 
     def _end(self) -> None:
         """Close everything, in the thread of the loop or when there is no loop."""
+        if self._ending_thread == threading.get_ident():
+            return
         with self._end_lock:
             if self._ended.is_set():
                 return
+            self._ending_thread = threading.get_ident()
             if self._acceptor is not None:
                 self._set_accepting(False)
                 self._acceptor.close()

@@ -130,7 +130,8 @@ class Pool:
         self.attention: bool = False
         self._ending = False
         # protects all sets and queues below and above; taken last, never held over foreign code or waiting
-        self._lock = threading.Lock()
+        # reentrant, because handlers of signals may shut the server down at any moment; so is that of the lobby
+        self._lock = threading.RLock()
         self._line: OrderedDict[Job, None] = OrderedDict()  # jobs that wait for a worker, first come first served
         self._lendable: OrderedDict[Worker, None] = OrderedDict()  # the one that is idle for longest comes first
         for _ in range(self._config.THREADPOOL_SIZE_MIN):

@@ -194,6 +194,7 @@ def test_handler_that_raises(start_server: Callable[..., Server], base: type[Bas
     before = signal.signal(signal.SIGALRM, handler)
     try:
         with server.proxy() as proxy:
+            assert proxy.echo(0) == 0  # an exception right after the system has made a socket would leave it to nobody
             for number in range(20):
                 signal.setitimer(signal.ITIMER_REAL, 0.001 + number * 0.0005)
                 try:
@@ -208,6 +209,58 @@ def test_handler_that_raises(start_server: Callable[..., Server], base: type[Bas
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+SIGNALLED_SERVER = """
+    import os, signal, sys, threading, time
+    from pyrolite import Daemon, Proxy, config, expose, oneway
+    config.SERVERTYPE, config.POLLTIMEOUT = sys.argv[1], 0.2
+
+    @expose
+    class Target:
+        def echo(self, value):
+            return value
+
+        @oneway
+        def note(self):
+            pass
+
+        def numbers(self):
+            yield from range(3)
+
+    def client():
+        try:
+            while True:
+                with Proxy(uri) as proxy:
+                    assert proxy.echo(1) == 1
+                    proxy.note()
+                    next(proxy.numbers())
+        except Exception:
+            pass  # the server ends
+
+    for round in range(int(sys.argv[2])):
+        daemon = Daemon("127.0.0.1")
+        uri = daemon.register(Target(), "target")
+        signal.signal(signal.SIGALRM, lambda *_: daemon.shutdown(1))
+        threads = [threading.Thread(target=client) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.02 + round * 0.0013, 0.005)  # and again, and again
+        daemon.requestLoop()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        daemon.close()
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+"""
+
+
+@pytest.mark.parametrize("rounds", [10, full(300)])
+def test_handler_that_shuts_down(servertype: str, run_python: Any, rounds: int) -> None:
+    """[HRD-32]: in the thread of the loop, in the middle of whatever it is doing, and again while that goes on."""
+    for _ in range(max(1, rounds // 30)):
+        result = run_python(SIGNALLED_SERVER, servertype, str(min(rounds, 30)))
+        assert (result.returncode, result.stderr) == (0, "")
 
 
 # ---- forks
