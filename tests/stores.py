@@ -6,6 +6,7 @@ Run as a program, it installs them from Debian's packages where that is possible
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import pwd
@@ -20,6 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+_LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 #: Seconds that an installation may take, and a start.
 INSTALLATION_TIME = 400
 START_TIME = 40
@@ -139,7 +142,8 @@ class Store:
         ready = threading.Event()
         self.process = process = subprocess.Popen(
             self.command(), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True, **self.options(),
+            stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_end_with_parent,  # noqa: PLW1509
+            **self.options(),
         )  # fmt: skip
         lines, output = process.stdout, self.output
         assert lines
@@ -264,6 +268,12 @@ class PostgresqlServer(Store):
     @property
     def url(self) -> str:
         return f"postgresql://names{f':{self.password}' if self.password else ''}@127.0.0.1:{self.port}/postgres"
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end the server when the tests are killed; called in the new process."""
+    with contextlib.suppress(OSError, AttributeError):  # there are systems without that
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _children(parent: int) -> list[int]:
