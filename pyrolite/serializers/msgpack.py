@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import struct
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from pyrolite import lazily
 from pyrolite.errors import SerializeError
 from pyrolite.pieces import LARGE, Pieces
 from pyrolite.serializers.base import Buffer, Received, SerializerBase, concerned
 from pyrolite.serializers.classes import Recreator
 from pyrolite.serializers.large_bytes import loads_around
 from pyrolite.serializers.values import GraphConverter, simple_forms
+
+if TYPE_CHECKING:
+    import datetime
+else:
+    datetime = lazily.module("datetime", globals())
 
 __all__ = ["MsgpackSerializer"]
 
@@ -196,8 +201,8 @@ def _date_form(value: datetime.date) -> Any:
 MsgpackSerializer._forms = simple_forms(
     {
         complex: _complex_form,
-        datetime.datetime: _datetime_form,
-        datetime.date: _date_form,
+        "datetime.datetime": _datetime_form,
+        "datetime.date": _date_form,
         set: list,
         frozenset: list,
         memoryview: lambda value: value.tobytes(),
@@ -232,7 +237,7 @@ def _ext_hook(code: int, data: bytes) -> Any:
             raise SerializeError("invalid integer in msgpack data")
         return int(data)
     if code == _DATETIME:
-        return datetime.datetime.fromtimestamp(*struct.unpack("<d", data))  # noqa: DTZ006 - local on both sides
+        return datetime.datetime.fromtimestamp(*struct.unpack("<d", data))  # local on both sides
     if code == _DATE:
         return datetime.date.fromordinal(*struct.unpack("<q" if len(data) > 4 else "<l", data))
     raise SerializeError(f"invalid ext code for msgpack: {code}")
