@@ -455,6 +455,7 @@ class Probe:
             Figures(**answer[phase]) if phase in answer else STANDSTILL for phase in ("quiet", "attack")
         )
         self.errors, self.failures = answer["errors"], answer["failures"]
+        self.waited: float = answer["waited"]
 
 
 class Watch:
@@ -474,8 +475,7 @@ class Watch:
         time.sleep(quiet)
         for probe in self._probes:
             probe.begin_attack()
-        self._pids = (server.pid, prober.pid)
-        self._waits = [waits(pid) for pid in self._pids]
+        self._waits = waits(server.pid)
         self.starved = 0.0
         self.begun = time.monotonic()
         self.peak = 0
@@ -492,9 +492,10 @@ class Watch:
             self.peak = self._server.peak()
         for probe in self._probes:
             probe.end()
+        self.starved = self._probe.waited
         if alive:
-            for pid, before in zip(self._pids, self._waits, strict=True):
-                self.starved += sum(seconds - before.get(thread, 0.0) for thread, seconds in waits(pid).items())
+            now = waits(self._server.pid)
+            self.starved += sum(seconds - self._waits.get(thread, 0.0) for thread, seconds in now.items())
         self.quiet, self.attack = self._probe.quiet, self._probe.attack
         self.failures, self.errors = self._probe.failures, self._probe.errors
         self.elsewhere = self._elsewhere.attack

@@ -37,6 +37,7 @@ class Prober:
         self._errors: list[str] = []
         for name, value in order.get("config", {}).items():
             setattr(config, name, value)
+        self._waited_before = self.waited = 0.0
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -56,6 +57,7 @@ class Prober:
                     self._errors.append(f"{self.phase}: {type(error).__name__}: {error}"[:300])
                 self._times.setdefault(self.phase, []).append(time.perf_counter() - begin)
                 time.sleep(INTERVAL)
+        self.waited = waited() - self._waited_before
 
     def _proxy(self) -> Proxy:
         proxy = Proxy(self._uri)
@@ -67,6 +69,7 @@ class Prober:
     def change_to(self, phase: str) -> None:
         """File what follows under another name, after enough calls of the phase before."""
         self._await_calls(ENOUGH)
+        self._waited_before = waited(self._thread.native_id)
         self.phase = phase
 
     def _await_calls(self, count: int) -> None:
@@ -79,7 +82,16 @@ class Prober:
         self._stopped = True
         self._thread.join(25)
         figures = {phase: summary(times) for phase, times in self._times.items()}
-        return {"errors": self._errors[:5], "failures": len(self._errors), **figures}
+        return {"errors": self._errors[:5], "failures": len(self._errors), "waited": self.waited, **figures}
+
+
+def waited(thread: int | None = None) -> float:
+    """Seconds that a thread of this process, by default the current one, has waited for a processor."""
+    try:
+        text = Path(f"/proc/self/task/{thread or threading.get_native_id()}/schedstat").read_text()
+    except OSError:  # the kernel does not tell
+        return 0.0
+    return int(text.split()[1]) / 1e9
 
 
 def summary(times: list[float]) -> dict[str, float]:
