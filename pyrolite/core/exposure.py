@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 import weakref
 from collections.abc import Callable, Mapping
@@ -93,7 +94,9 @@ def _is_method(member: Any) -> bool:
     """Whether this is a function, a bound method, or another descriptor that attribute access makes one of."""
     if isinstance(member, (types.FunctionType, types.MethodType)):
         return True
-    return hasattr(type(member), "__get__") and not isinstance(member, type) and not _is_data_descriptor(member)
+    if isinstance(member, (type, functools.partial)):  # from 3.13 on partial has a __get__ that does nothing
+        return False
+    return hasattr(type(member), "__get__") and not _is_data_descriptor(member)
 
 
 def _expose_class_member(name: str, member: Any) -> None:
