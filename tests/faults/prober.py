@@ -38,7 +38,7 @@ class Prober:
         for name, value in order.get("config", {}).items():
             setattr(config, name, value)
         self._waited_before = self.waited = 0.0
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)  # ends with the tests, however they end
         self._thread.start()
 
     def _run(self) -> None:
