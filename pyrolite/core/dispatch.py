@@ -59,8 +59,6 @@ _KEYWORDS: Final = frozenset({dict, type(None)})
 
 #: Types of results that are no iterators, checked before the slow abstract base class.
 _PLAIN_RESULTS: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
-#: Types of results that are not just encoded.
-_SPECIAL_RESULTS: Final = (blob.SerializedBlob, Iterator)
 
 
 # Plain tuples and not named ones: they are made for every request, and named ones take four times as long.
@@ -150,7 +148,7 @@ class Dispatcher:
                     self._call_oneway(method, vargs, kwargs)
                     return _NO_ANSWER
                 result = method(*vargs, **kwargs) if kwargs else method(*vargs)
-                if type(result) not in _PLAIN_RESULTS and isinstance(result, _SPECIAL_RESULTS):
+                if type(result) not in _PLAIN_RESULTS and isinstance(result, Iterator):
                     return self._stream_answer(frame, result, connection, serializer)
             if flags & FLAGS_ONEWAY:
                 return _NO_ANSWER
@@ -241,6 +239,8 @@ class Dispatcher:
         self, frame: Frame, result: Any, serializer: SerializerBase, state: CallState
     ) -> tuple[bytes, Payload]:
         """The RESULT message of a call that succeeded ([WIRE-73])."""
+        if type(result) is blob.SerializedBlob:
+            raise SerializeError("a SerializedBlob cannot be returned")
         payload: Payload
         _, flags, seq, serializer_id, _, _ = frame
         flags &= FLAGS_BATCH
@@ -304,15 +304,9 @@ class Dispatcher:
         return {**annotations, **extra}
 
     def _stream_answer(
-        self,
-        frame: Frame,
-        iterator: Iterator[Any] | blob.SerializedBlob,
-        connection: SocketConnection,
-        serializer: SerializerBase,
+        self, frame: Frame, iterator: Iterator[Any], connection: SocketConnection, serializer: SerializerBase
     ) -> Answer:
         """The answer that starts an item stream ([STR-1], [STR-2])."""
-        if isinstance(iterator, blob.SerializedBlob):
-            raise SerializeError("a SerializedBlob cannot be returned")
         stream_id = self.streams.open(connection, iterator) if self.config.ITER_STREAMING else None
         try:
             return self._stream_marker(frame, stream_id, serializer), None

@@ -40,6 +40,11 @@ class Receiver:
         return SerializedBlob("info", 1)
 
     @pyrolite.expose
+    @property
+    def given(self) -> Any:
+        return SerializedBlob("info", 1)
+
+    @pyrolite.expose
     def plain(self, value: Any) -> Any:
         return value
 
@@ -162,6 +167,8 @@ def test_no_results(start: Any, connect: Any) -> None:
     proxy = connect(start({"receiver": Receiver()}).uris["receiver"])
     with pytest.raises(SerializeError, match="(?m)^a SerializedBlob cannot be returned$"):
         proxy.give()
+    with pytest.raises(SerializeError, match="(?m)^a SerializedBlob cannot be returned$"):
+        _ = proxy.given
     with pytest.raises(SerializeError, match="must be the only argument"):
         proxy.plain([SerializedBlob("info", 1)])
     assert proxy.plain(3) == 3
