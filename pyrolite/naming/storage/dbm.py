@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyrolite.errors import NamingError
-from pyrolite.naming.storage.interface import NO_METADATA, Entry, Listing, Storage, listing_of
+from pyrolite.naming.storage.interface import NO_METADATA, Entry, SearchableStorage
 from pyrolite.naming.storage.journal import Journal, JournalError, replay, sync_directory, sync_files
 from pyrolite.naming.storage.sortednames import SortedNames
 
@@ -30,7 +30,7 @@ LARGE_JOURNAL: Final = 1 << 20
 _SUFFIXES: Final = ("", ".dat", ".dir", ".bak", ".db", ".pag")
 
 
-class DbmStorage(Storage):
+class DbmStorage(SearchableStorage):
     """Names in the dbm file ``dbmfile`` of any kind; what has been stored survives the end of the process.
 
     Only one process can use the file at a time. A process that is killed leaves a file ``<dbmfile>.journal`` behind,
@@ -161,26 +161,6 @@ class DbmStorage(Storage):
                     self._journal.close()  # what could not be saved is in there
                     raise
                 self._journal.close(remove=True)
-
-    # ---- the functions that go with it
-
-    def optimized_prefix_list(self, prefix: str, return_metadata: bool = False) -> Listing | None:
-        """The entries whose name starts with ``prefix``."""
-        return listing_of(self.with_prefix(prefix), return_metadata=return_metadata)
-
-    def optimized_metadata_search(
-        self,
-        metadata_all: Collection[str] | None = None,
-        metadata_any: Collection[str] | None = None,
-        return_metadata: bool = False,
-    ) -> Listing | None:
-        """Everything when nothing is searched for.
-
-        Raises:
-            NamingError: something is.
-        """
-        found = self.with_metadata(frozenset(metadata_all or ()), frozenset(metadata_any or ()))
-        return listing_of(found, return_metadata=return_metadata)
 
     # ---- the operations of the name server
 

@@ -196,6 +196,24 @@ def listing_of(entries: Mapping[str, Entry], *, return_metadata: bool) -> Listin
     return dict(entries) if return_metadata else {name: entry[0] for name, entry in entries.items()}
 
 
+class SearchableStorage(Storage):
+    """A storage with its own `with_prefix` and `with_metadata`, on which the functions of [NS-22] rest."""
+
+    def optimized_prefix_list(self, prefix: str, return_metadata: bool = False) -> Listing | None:
+        """The entries whose name starts with ``prefix``."""
+        return listing_of(self.with_prefix(prefix), return_metadata=return_metadata)
+
+    def optimized_metadata_search(
+        self,
+        metadata_all: Collection[str] | None = None,
+        metadata_any: Collection[str] | None = None,
+        return_metadata: bool = False,
+    ) -> Listing | None:
+        """The entries with all, or any, of the given metadata; duplicates do not matter ([NS-13])."""
+        found = self.with_metadata(frozenset(metadata_all or ()), frozenset(metadata_any or ()))
+        return listing_of(found, return_metadata=return_metadata)
+
+
 class _MappingStorage(Storage):
     """The atomic operations for a storage that only has the interface of [NS-22]."""
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pyrolite import constants
 from pyrolite.errors import NamingError
-from pyrolite.naming.storage.interface import NO_METADATA, Entry, Listing, Storage, entry_of, listing_of
+from pyrolite.naming.storage.interface import NO_METADATA, Entry, SearchableStorage, entry_of
 
 __all__ = ["ANSWER_TIME", "CONNECT_TIME", "LOCAL_NAMES", "SharedStorage", "shown_url", "unavailable"]
 
@@ -42,7 +42,7 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{place}{parts.path}"
 
 
-class SharedStorage(Storage):
+class SharedStorage(SearchableStorage):
     """Base class of storages on a server; subclasses provide the operations whose names begin with an underscore.
 
     Metadata given to those is a set, names given to them are never those of `LOCAL_NAMES`.
@@ -146,22 +146,6 @@ class SharedStorage(Storage):
         """Remove everything, for all name servers that use the store."""
         self._clear()
         self._local.clear()
-
-    # ---- the functions that go with it
-
-    def optimized_prefix_list(self, prefix: str, return_metadata: bool = False) -> Listing | None:
-        """The entries whose name starts with ``prefix``."""
-        return listing_of(self.with_prefix(prefix), return_metadata=return_metadata)
-
-    def optimized_metadata_search(
-        self,
-        metadata_all: Collection[str] | None = None,
-        metadata_any: Collection[str] | None = None,
-        return_metadata: bool = False,
-    ) -> Listing | None:
-        """The entries with all, or any, of the given metadata; duplicates do not matter ([NS-13])."""
-        found = self.with_metadata(frozenset(metadata_all or ()), frozenset(metadata_any or ()))
-        return listing_of(found, return_metadata=return_metadata)
 
     # ---- the operations of the name server
 

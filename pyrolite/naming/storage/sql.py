@@ -10,7 +10,15 @@ from itertools import islice
 from typing import Any, Final
 
 from pyrolite.errors import NamingError
-from pyrolite.naming.storage.interface import NO_METADATA, Entry, Listing, Storage, end_of_prefix, entry_of, listing_of
+from pyrolite.naming.storage.interface import (
+    NO_METADATA,
+    Entry,
+    Listing,
+    SearchableStorage,
+    end_of_prefix,
+    entry_of,
+    listing_of,
+)
 
 __all__ = ["SqlStorage", "sqlite3"]
 
@@ -51,7 +59,7 @@ _REMEDIES: Final = (
 )
 
 
-class SqlStorage(Storage):
+class SqlStorage(SearchableStorage):
     """Names and metadata in the SQLite file ``dbfile``; what has been stored survives the end of the process.
 
     Uses the journal mode WAL where the file system allows it.
@@ -180,16 +188,6 @@ class SqlStorage(Storage):
         """The entries whose name starts with ``prefix``, in upper and lower case as given ([NS-11])."""
         condition, parameters = _in_prefix(prefix)
         found = self._select("optimized_prefix_list", condition, parameters, metadata=return_metadata)
-        return listing_of(found, return_metadata=return_metadata)
-
-    def optimized_metadata_search(
-        self,
-        metadata_all: Collection[str] | None = None,
-        metadata_any: Collection[str] | None = None,
-        return_metadata: bool = False,
-    ) -> Listing | None:
-        """The entries with all, or any, of the given metadata; duplicates do not matter ([NS-13])."""
-        found = self.with_metadata(frozenset(metadata_all or ()), frozenset(metadata_any or ()))
         return listing_of(found, return_metadata=return_metadata)
 
     # ---- the operations of the name server

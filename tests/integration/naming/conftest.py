@@ -102,33 +102,30 @@ class Tool:
 
 
 class StartTool(Protocol):
-    def __call__(self, module: str, *arguments: str, **environment: str) -> Tool: ...
+    def __call__(self, what: str, /, *arguments: str, **environment: str) -> Tool: ...
+
+
+def _starter(directory: Path, option: str) -> Iterator[StartTool]:
+    with contextlib.ExitStack() as stack:
+
+        def start(what: str, *arguments: str, **environment: str) -> Tool:
+            tool = Tool(directory, option, what, *arguments, **environment)
+            stack.callback(tool.close)
+            return tool
+
+        yield start
 
 
 @pytest.fixture
 def start_python(tmp_path: Path) -> Iterator[StartTool]:
     """Start programs given as their source; they are killed at the end if they are still running."""
-    with contextlib.ExitStack() as stack:
-
-        def start(code: str, *arguments: str, **environment: str) -> Tool:
-            tool = Tool(tmp_path, "-c", code, *arguments, **environment)
-            stack.callback(tool.close)
-            return tool
-
-        yield start
+    yield from _starter(tmp_path, "-c")
 
 
 @pytest.fixture
 def start_tool(tmp_path: Path) -> Iterator[StartTool]:
     """Start tools; they are killed at the end if they are still running."""
-    with contextlib.ExitStack() as stack:
-
-        def start(module: str, *arguments: str, **environment: str) -> Tool:
-            tool = Tool(tmp_path, "-m", module, *arguments, **environment)
-            stack.callback(tool.close)
-            return tool
-
-        yield start
+    yield from _starter(tmp_path, "-m")
 
 
 @pytest.fixture
