@@ -66,8 +66,7 @@ _ALSO_HERE = (
 
 def _daemon_from_dict(data: Any) -> Any:
     """What stands for a daemon of another process ([SER-40])."""
-    cls = lazily.load("pyrolite.core.daemon").Daemon
-    return cls.__new__(cls)
+    return lazily.load("pyrolite.core.daemon")._daemon_from_dict(data)
 
 
 register_library_name("Pyro4.core.Daemon", _daemon_from_dict)

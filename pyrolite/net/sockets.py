@@ -111,8 +111,8 @@ def setKeepalive(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if sock.family == _AF_UNIX:
         return
-    with contextlib.suppress(OSError):
-        for option, value in _KEEPALIVE_OPTIONS:
+    for option, value in _KEEPALIVE_OPTIONS:
+        with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 

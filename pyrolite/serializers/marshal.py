@@ -71,16 +71,13 @@ class MarshalSerializer(SerializerBase):
         is_list = type(vargs) in (tuple, list)
         values = vargs if is_list else (vargs,)
         flat = self._flatness((*values, *kwargs.values()) if kwargs else values)
-        if flat:
+        if flat is not None:
             with contextlib.suppress(ValueError):
-                if is_list and any(type(value) is bytes and len(value) >= LARGE for value in values):
+                if flat and is_list and any(type(value) is bytes and len(value) >= LARGE for value in values):
                     return _call_in_pieces(obj, method, values, kwargs)
-                return marshal.dumps((obj, method, [*values] if is_list else vargs, kwargs), _VERSION)
-        elif flat is not None:
-            with contextlib.suppress(ValueError):
                 # made in place, since marshal marks what others refer to, and marks cost the receiver time
                 marshalled = marshal.dumps((obj, method, [*values] if is_list else vargs, kwargs), _VERSION)
-                if _is_right(marshalled, (vargs, kwargs)):
+                if flat or _is_right(marshalled, (vargs, kwargs)):
                     return marshalled
         # each argument is a top level value
         args = [self._graph(value) for value in vargs] if is_list else self._graph(vargs)

@@ -67,21 +67,15 @@ def loads(data: bytes | bytearray | memoryview | Pieces) -> Any:
         if type(data) is memoryview and (data.itemsize != 1 or not data.c_contiguous):
             data = data.tobytes()
     size = len(data)
-    if 1 < size < _ATOM_SIZE and (size == _SIZES[data[0]] or (size == data[1] + 2 and _GROUPS[data[0]] == _SHORT)):
-        try:
+    try:
+        if 1 < size < _ATOM_SIZE and (size == _SIZES[data[0]] or (size == data[1] + 2 and _GROUPS[data[0]] == _SHORT)):
             return marshal.loads(data)  # a number or a short string, as many results are
-        except _LOADER_ERRORS as error:
-            raise ValueError(f"{_REFUSED}: {error}") from error
-    if size <= _SMALL and _has_safe_tokens(data) is not None and (size < 2 * MAX_DEPTH or _is_shallow(data)):
-        try:
+        if size <= _SMALL and _has_safe_tokens(data) is not None and (size < 2 * MAX_DEPTH or _is_shallow(data)):
             # The frame shows what follows the value: the loader itself ignores it.
             value, end = marshal.loads(_FRAME_START + data + _FRAME_END)
-        except _LOADER_ERRORS as error:
-            raise ValueError(f"{_REFUSED}: {error}") from error
-        if end != _END_MARK:
-            raise _refusal("data after the value")
-        return value
-    try:
+            if end != _END_MARK:
+                raise _refusal("data after the value")
+            return value
         if _scan(data):
             _KeyCheck(data).read()
         return marshal.loads(data)

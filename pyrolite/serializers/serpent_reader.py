@@ -106,12 +106,22 @@ def _read_exactly(text: str) -> Any:
 
 _ALL: Final = "*+" if sys.version_info >= (3, 11) else "*"  # where that can be said: with no second thoughts
 _STRING: Final = rf"'([^'\\\n\r\0]{_ALL})'"
-_is_atom: Final = re.compile(
-    rf"{_STRING}|(-?(?:0|[1-9][0-9]{{0,17}}))|(-?(?:0|[1-9][0-9]*)\.[0-9]+(?:e[-+]?[0-9]+)?)|(None|True|False)"
-).fullmatch
-_is_flat_call: Final = re.compile(
-    rf"# serpent utf-8 python3\.2\n\({_STRING},{_STRING},\(([^()\"\\\n\r\0]{_ALL})\),\{{\}}\)"
-).fullmatch
+_is_atom: Final = lazily.value(
+    "_is_atom",
+    globals(),
+    lambda: (
+        re.compile(
+            rf"{_STRING}|(-?(?:0|[1-9][0-9]{{0,17}}))|(-?(?:0|[1-9][0-9]*)\.[0-9]+(?:e[-+]?[0-9]+)?)|(None|True|False)"
+        ).fullmatch
+    ),
+)
+_is_flat_call: Final = lazily.value(
+    "_is_flat_call",
+    globals(),
+    lambda: (
+        re.compile(rf"# serpent utf-8 python3\.2\n\({_STRING},{_STRING},\(([^()\"\\\n\r\0]{_ALL})\),\{{\}}\)").fullmatch
+    ),
+)
 _HEADER_SIZE: Final = len(_HEADER)
 _HEADER_OF_CALL: Final = f"{_HEADER}('"
 _NAMES: Final = {"None": None, "True": True, "False": False}
@@ -196,11 +206,7 @@ def _read_call(
     scan: _Scan, strings: list[str], vargs: str, kwargs: str
 ) -> tuple[str, str, tuple[Any, ...], dict[str, Any]]:
     """Read a small call, where round brackets are where they are in every call."""
-    if not len(strings) & 1:  # the last one has no end
-        raise _OtherText
-    obj, method = strings[1], strings[3]
-    if not (obj.isprintable() and method.isprintable()) or "\\" in obj or "\\" in method:
-        raise _OtherText
+    obj, method = _called(strings)
     end = 4
     items: tuple[Any, ...] = ()
     if vargs:
@@ -216,13 +222,19 @@ def _read_call(
     return obj, method, items, _scanned(scan, strings[end:], f"{{{kwargs}}}") if kwargs else {}
 
 
-def _read_batch(strings: list[str], calls: str) -> tuple[str, str, list[Any], None]:
-    """Read a batch of calls with flat arguments as lists of JSON, as which they look alike."""
+def _called(strings: list[str]) -> tuple[str, str]:
+    """The object and the method, which are the first strings of a call."""
     if not len(strings) & 1:  # the last one has no end
         raise _OtherText
     obj, method = strings[1], strings[3]
     if not (obj.isprintable() and method.isprintable()) or "\\" in obj or "\\" in method:
         raise _OtherText
+    return obj, method
+
+
+def _read_batch(strings: list[str], calls: str) -> tuple[str, str, list[Any], None]:
+    """Read a batch of calls with flat arguments as lists of JSON, as which they look alike."""
+    obj, method = _called(strings)
     outside = calls.replace(",)", ")").replace("(", "[").replace(")", "]").removesuffix(",")
     found = _scanned(_SCANNERS[0], strings[4:], f"[{outside}]")
     return obj, method, [(name, tuple(args), kwargs) for name, args, kwargs in found], None

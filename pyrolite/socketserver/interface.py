@@ -162,12 +162,7 @@ def run_housekeeping(log: logging.Logger, daemon: Any) -> None:
     """
     try:
         daemon._housekeeping()
+    except (SystemExit, KeyboardInterrupt):
+        raise
     except BaseException as error:
-        log_housekeeping_error(log, error)
-
-
-def log_housekeeping_error(log: logging.Logger, error: BaseException) -> None:
-    """Log ``error``, which the housekeeping has raised, unless it is one that passes."""
-    if issubclass(type(error), (SystemExit, KeyboardInterrupt)):
-        raise error
-    log.warning("error in housekeeping: %s", error, exc_info=error)
+        log.warning("error in housekeeping: %s", error, exc_info=True)

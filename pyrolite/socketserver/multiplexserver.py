@@ -17,7 +17,7 @@ from pyrolite.configuration import Configuration
 from pyrolite.net.connection import SocketConnection
 from pyrolite.socketserver.acceptor import Acceptor
 from pyrolite.socketserver.eventconnections import EventConnections
-from pyrolite.socketserver.interface import DEFAULT_DRAIN, configuration_of, log_housekeeping_error
+from pyrolite.socketserver.interface import DEFAULT_DRAIN, configuration_of, run_housekeeping
 from pyrolite.socketserver.wakeup import Waker
 
 __all__ = ["SocketServer_Multiplex"]
@@ -276,10 +276,7 @@ class SocketServer_Multiplex:
             if not self._quiet:
                 self._see_to_the_rest(connections)
             if not self.shutting_down:
-                try:
-                    self.daemon._housekeeping()
-                except BaseException as error:
-                    log_housekeeping_error(log, error)
+                run_housekeeping(log, self.daemon)
             if (self._master or self)._loop_thread is None:
                 self._root._work_off()
         finally:
